@@ -1,0 +1,96 @@
+"""The Celery settings both sides share, and the names of tasks.
+
+JSON only, acknowledged late, one message in hand per process, bounded socket waits, the same
+visibility timeout everywhere (Redis redelivers after it; leases and write-once frames make a
+second delivery harmless). No results are kept: the store and the ledger hold what is known.
+"""
+
+from __future__ import annotations
+
+import ssl
+from typing import TYPE_CHECKING, Any
+
+from farm.contract.codec import to_plain
+from farm.contract.messages import STAGE_QUEUE, Queue, Stage, TaskMessage
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from farm.settings import Settings
+
+ADVANCE = "farm.advance"
+SWEEP = "farm.sweep"
+STAGE_TASK: dict[Stage, str] = {stage: f"farm.{stage}" for stage in Stage}
+"""The Celery task of each stage, e.g. `farm.stylize`."""
+
+
+def make_app(settings: Settings, name: str = "farm") -> Celery:
+    """A Celery app on the settings' Redis. Connects to nothing yet."""
+    from celery import Celery
+    from kombu import Queue as KombuQueue
+
+    app = Celery(name, broker=settings.redis_url, set_as_current=False)
+    app.conf.update(
+        task_serializer="json",
+        result_serializer="json",
+        accept_content=["json"],
+        task_ignore_result=True,
+        task_acks_late=True,
+        task_reject_on_worker_lost=False,  # the sweep sees the lost lease and decides
+        worker_prefetch_multiplier=1,
+        task_queues=[KombuQueue(queue) for queue in Queue],
+        task_default_queue=Queue.COORDINATE,
+        task_create_missing_queues=False,
+        task_send_sent_event=True,
+        worker_send_task_events=True,
+        worker_hijack_root_logger=False,
+        worker_cancel_long_running_tasks_on_connection_loss=False,
+        broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        broker_pool_limit=4,
+        broker_transport_options={
+            "visibility_timeout": settings.visibility_timeout_s,
+            "socket_timeout": 30,
+            "socket_connect_timeout": 5,
+            "socket_keepalive": True,
+            "health_check_interval": 25,
+            "retry_on_timeout": True,
+        },
+        **_tls(settings.redis_url),
+    )
+    return app
+
+
+def publish(app: Celery, message: TaskMessage) -> None:
+    """Put a task's message in its stage's queue. LedgerUnavailable where Redis does not answer."""
+    _send(app, STAGE_TASK[message.stage], to_plain(message), STAGE_QUEUE[message.stage])
+
+
+def publish_advance(app: Celery, job: str) -> None:
+    """Ask a coordinator to look at a job."""
+    _send(app, ADVANCE, job, Queue.COORDINATE)
+
+
+def publish_sweep(app: Celery, expires_s: float) -> None:
+    """Ask a coordinator to look at every live job."""
+    _send(app, SWEEP, None, Queue.COORDINATE, expires=expires_s)
+
+
+def _send(app: Celery, name: str, argument: Any, queue: str, **options: Any) -> None:
+    from kombu.exceptions import OperationalError
+
+    from farm.contract.errors import LedgerUnavailable
+
+    try:
+        app.send_task(
+            name, args=[] if argument is None else [argument], queue=queue, ignore_result=True,
+            retry=True, retry_policy={"max_retries": 3, "interval_start": 0.1, "interval_max": 1.0}, **options,
+        )
+    except (OperationalError, OSError) as error:
+        raise LedgerUnavailable(f"Redis does not take messages ({error}); start it, or `farm up`") from error
+
+
+def _tls(url: str) -> dict[str, Any]:
+    if not url.startswith("rediss://"):
+        return {}
+    return {"broker_use_ssl": {"ssl_cert_reqs": ssl.CERT_REQUIRED}}

@@ -1,0 +1,355 @@
+"""The Python API of the farm. The CLI is a thin skin on it, and a notebook can use it as it is.
+
+    from farm.client import Farm
+
+    farm = Farm.from_settings()
+    job = farm.submit("clip.mp4", style="swirl", size_px=512)
+    job.wait(on_progress=lambda status: print(f"{status.fraction:.0%}"))
+    job.fetch("film.mp4")
+
+Raises only what `farm.contract.errors` lists. Imports no torch.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from farm.contract import keys
+from farm.contract.codec import from_json, to_json
+from farm.contract.errors import (
+    FarmError,
+    InvalidInput,
+    InvalidStyle,
+    JobFailed,
+    JobNotFound,
+    ObjectNotFound,
+    WaitTimeout,
+)
+from farm.contract.messages import Queue
+from farm.contract.params import Params
+from farm.contract.spec import DEFAULT_CHUNK_FRAMES, WEIGHTS_SHA256, Media, Output, Spec
+from farm.contract.states import JobState, TaskState
+from farm.ledger import JobRecord, Ledger, RedisLedger, WorkerInfo
+from farm.settings import NOT_CONFIGURED, Settings
+from farm.status import JobStatus, job_status
+
+if TYPE_CHECKING:
+    from celery import Celery
+
+    from farm.store import Store
+
+MAX_STYLE_BYTES = 256 * 2**20
+MAX_STYLE_PIXELS = 16_384 * 16_384
+
+OnProgress = Callable[[JobStatus], None]
+OnBytes = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+
+
+class Farm:
+    """A farm: its store, its ledger and its queue."""
+
+    def __init__(self, settings: Settings, store: Store, ledger: Ledger) -> None:
+        self.settings = settings
+        self.store = store
+        self.ledger = ledger
+
+    @classmethod
+    def from_settings(cls, settings: Settings | None = None) -> Farm:
+        """The farm the environment names, or the private one that `farm up` started."""
+        from farm.store import S3Store
+
+        settings = settings or Settings.load()
+        if not settings.configured:
+            raise InvalidInput(NOT_CONFIGURED)
+        return cls(settings, S3Store.from_settings(settings), RedisLedger(settings.redis_url))
+
+    @cached_property
+    def _app(self) -> Celery:
+        from farm.broker import make_app
+
+        return make_app(self.settings, "farm-client")
+
+    def check(self) -> None:
+        """Return if Redis and the store answer and take our credentials; LedgerUnavailable … if not."""
+        self.ledger.ping()
+        self.store.check()
+
+    def submit(
+        self,
+        clip: str | Path,
+        style: str | Path,
+        *,
+        size_px: int | None = None,
+        chunk_frames: int = DEFAULT_CHUNK_FRAMES,
+        params: Params | None = None,
+        output: Output | None = None,
+        again: bool = False,
+        on_upload: OnBytes | None = None,
+    ) -> Job:
+        """Submit a clip; returns at once with its job.
+
+        `style` is an image file or a built-in style's name. `size_px` is the longer side of the
+        painted film, by default the source's. The same submit twice is one job, unless `again`.
+        Everything is checked before anything is written: InvalidInput and its kin leave the store as it was.
+        """
+        clip_path = Path(clip)
+        params = params or Params()
+        blank = Media("0" * 64, "", 0)
+        _build_spec(clip_path.stem, blank, blank, "", size_px, chunk_frames, params, output or Output(), "")
+        style_file = load_style(style)
+        source = _check_clip(clip_path)
+        self.check()
+        nonce = secrets.token_hex(8) if again else ""
+        spec = _build_spec(
+            clip_path.stem, source, style_file.media, style_file.name, size_px, chunk_frames, params,
+            output or Output(), nonce,
+        )
+        self._upload(spec, clip_path, style_file, on_upload)
+        return self._start(spec)
+
+    def job(self, name: str) -> Job:
+        """A job by its name, or by the beginning of its name where only one begins so; JobNotFound."""
+        if self.ledger.job(name) is not None:
+            return Job(self, name)
+        matches = [record.job for record in self.ledger.jobs() if name and record.job.startswith(name)]
+        if len(matches) == 1:
+            return Job(self, matches[0])
+        if matches:
+            raise JobNotFound(f"{name!r} begins several jobs: {', '.join(matches[:5])}; give more of the name", job=name)
+        if self.store.head(keys.spec(name)) is not None:  # the ledger was wiped, the store was not
+            return Job(self, name)
+        raise JobNotFound(f"no job {name!r}; `farm list` shows the jobs", job=name)
+
+    def jobs(self) -> list[JobStatus]:
+        """All jobs, newest first."""
+        return [Job(self, record.job).status() for record in self.ledger.jobs()]
+
+    def workers(self) -> list[WorkerInfo]:
+        """The workers alive (coordinators are not workers)."""
+        return [info for info in self.ledger.workers() if Queue.STYLIZE in info.queues or Queue.BLEND in info.queues]
+
+    def coordinators(self) -> list[WorkerInfo]:
+        """The coordinators alive."""
+        return [info for info in self.ledger.workers() if Queue.COORDINATE in info.queues]
+
+    def advance(self, job: str) -> None:
+        """Ask a coordinator to look at a job now."""
+        from farm.broker import publish_advance
+
+        publish_advance(self._app, job)
+
+    def _upload(self, spec: Spec, clip: Path, style: StyleFile, on_upload: OnBytes | None) -> None:
+        self.store.put_file_once(keys.media(spec.source), clip, spec.source.sha256, on_progress=on_upload)
+        self.store.put_once(keys.media(spec.style), style.data, _content_type(spec.style.suffix))
+        self.store.put_once(keys.spec(spec.job), to_json(spec), "application/json")
+
+    def _start(self, spec: Spec) -> Job:
+        record = JobRecord(spec.job, name=spec.name, style_name=spec.style_name, created_s=time.time())
+        self.ledger.create_job(record)
+        self.advance(spec.job)
+        return Job(self, spec.job)
+
+
+class Job:
+    """One job of a farm."""
+
+    def __init__(self, farm: Farm, name: str) -> None:
+        self.farm = farm
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Job({self.name!r})"
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The job's immutable description."""
+        return from_json(Spec, self._object(keys.spec(self.name)))
+
+    def status(self) -> JobStatus:
+        """The job now. JobNotFound where the ledger does not know it (after a wipe: `resume`)."""
+        ledger = self.farm.ledger
+        record = ledger.job(self.name)
+        if record is None:
+            raise JobNotFound(f"the ledger has no job {self.name}; `farm resume {self.name}` reads it from the store", job=self.name)
+        return job_status(
+            record,
+            ledger.tasks(self.name),
+            ledger.frames_done(self.name),
+            now_s=time.time(),
+            workers_alive=len(self.farm.workers()),
+            coordinators_alive=len(self.farm.coordinators()),
+        )
+
+    def wait(
+        self, on_progress: OnProgress | None = None, *, timeout_s: float | None = None, poll_s: float = 0.5
+    ) -> JobStatus:
+        """Wait until the film is there; `on_progress` is called with each new status.
+
+        JobFailed where the job ends without a film, WaitTimeout after `timeout_s` (the job goes on).
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            status = self.status()
+            if on_progress:
+                on_progress(status)
+            if status.state is JobState.SUCCEEDED:
+                return status
+            if status.ended:
+                why = status.error or "it was canceled"
+                raise JobFailed(
+                    f"{self.name} {status.state}: {why}; `farm resume {self.name}` goes on from the frames done",
+                    job=self.name, state=status.state,
+                )
+            if deadline is not None and time.monotonic() >= deadline:
+                raise WaitTimeout(
+                    f"{self.name} is {status.state} after {timeout_s:g} s; it goes on, `farm watch {self.name}` follows it",
+                    job=self.name, timeout_s=timeout_s,
+                )
+            time.sleep(poll_s)
+
+    def fetch(self, path: str | Path, *, on_progress: OnBytes | None = None) -> Path:
+        """Download the film to `path` (a folder: under the job's name); returns where it lies."""
+        target = Path(path)
+        film = keys.output(self.name, "film" + self.spec.output.suffix)
+        if target.is_dir() or str(path).endswith("/"):
+            target = target / (self.name + self.spec.output.suffix)
+        self._require_film(film)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.farm.store.get_file(film, target, on_progress=on_progress)
+        return target
+
+    def fetch_output(self, name: str, path: str | Path) -> Path:
+        """Download another output: `contact.png`, `poster.png` or `report.json`."""
+        target = Path(path)
+        key = keys.output(self.name, name)
+        self._require_film(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.farm.store.get_file(key, target)
+        return target
+
+    def report(self) -> dict[str, Any]:
+        """The job's report: sizes, times by stage and worker, losses, notices."""
+        key = keys.output(self.name, "report.json")
+        self._require_film(key)
+        return dict(json.loads(self._object(key)))
+
+    def cancel(self) -> JobStatus:
+        """Ask the job to stop; its stored frames stay. Ended jobs stay as they are."""
+        self.status()
+        self.farm.ledger.move_job(self.name, JobState.CANCELING)
+        self.farm.advance(self.name)
+        return self.status()
+
+    def resume(self) -> JobStatus:
+        """Go on with a failed, canceled or paused job, or one the ledger forgot, from what the store has."""
+        spec = self.spec
+        ledger = self.farm.ledger
+        ledger.create_job(
+            JobRecord(self.name, name=spec.name, style_name=spec.style_name, created_s=time.time())
+        )
+        for task, record in ledger.tasks(self.name).items():
+            if record.state in (TaskState.FAILED, TaskState.CANCELED):
+                ledger.move_task(self.name, task, TaskState.WAITING, attempt=0, error="")
+        if ledger.move_job(self.name, JobState.SUBMITTED, error="", finished_s=0.0) or not self.status().ended:
+            self.farm.advance(self.name)
+        return self.status()
+
+    def _object(self, key: str) -> bytes:
+        try:
+            return self.farm.store.get(key)
+        except ObjectNotFound as error:
+            raise JobNotFound(f"no job {self.name!r}; `farm list` shows the jobs", job=self.name) from error
+
+    def _require_film(self, key: str) -> None:
+        if self.farm.store.head(key) is not None:
+            return
+        status = self.status()
+        if status.ended and status.state is not JobState.SUCCEEDED:
+            raise JobFailed(f"{self.name} has no film: it {status.state}; `farm resume {self.name}`", job=self.name, state=status.state)
+        raise WaitTimeout(f"{self.name} is not done, it is {status.state}; `farm watch {self.name}`", job=self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class StyleFile:
+    """A style ready to upload."""
+
+    name: str
+    data: bytes
+    media: Media
+
+
+def load_style(style: str | Path) -> StyleFile:
+    """A style image's bytes, from a file or by a built-in name; InvalidStyle with the cure."""
+    path = Path(style)
+    if path.is_file():
+        return _style_from_file(path)
+    text = str(style)
+    if path.suffix or "/" in text or path.exists():
+        raise InvalidStyle(f"--style {text}: no such image file; give a picture, or a name from `farm styles`", path=text)
+    from farm import styles
+
+    data = styles.png(text)
+    return StyleFile(text, data, Media(hashlib.sha256(data).hexdigest(), ".png", len(data)))
+
+
+def _style_from_file(path: Path) -> StyleFile:
+    size_bytes = path.stat().st_size
+    if not 0 < size_bytes <= MAX_STYLE_BYTES:
+        raise InvalidStyle(f"--style {path}: {size_bytes} bytes is no picture; give a PNG or JPEG", path=str(path))
+    data = path.read_bytes()
+    import cv2
+    import numpy as np
+
+    # The size is read by decoding at an eighth first: a small file can claim a huge picture.
+    try:
+        small = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)
+        image = None if small is None or small.size * 64 // 3 > MAX_STYLE_PIXELS else cv2.imdecode(
+            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR
+        )
+    except cv2.error:
+        image = None
+    if image is None:
+        raise InvalidStyle(f"--style {path}: not a picture that can be read; give a PNG or JPEG", path=str(path))
+    if min(image.shape[:2]) < 16:
+        raise InvalidStyle(f"--style {path}: {image.shape[1]}×{image.shape[0]} px is too small; give 16 px or more", path=str(path))
+    suffix = path.suffix.lower()
+    suffix = suffix if suffix in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff") else ".img"
+    return StyleFile(path.stem, data, Media(hashlib.sha256(data).hexdigest(), suffix, size_bytes))
+
+
+def _check_clip(path: Path) -> Media:
+    from farm import video
+
+    video.check(path)
+    suffix = path.suffix.lower()
+    suffix = suffix if suffix[1:].isalnum() and suffix.isascii() and len(suffix) <= 9 else ".clip"
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return Media(digest, suffix, path.stat().st_size)
+
+
+def _build_spec(
+    name: str, source: Media, style: Media, style_name: str, size_px: int | None, chunk_frames: int,
+    params: Params, output: Output, again: str,
+) -> Spec:
+    return Spec(
+        name=name[:200], source=source, style=style, style_name=style_name[:200], size_px=size_px,
+        chunk_frames=chunk_frames, params=params, output=output,
+        weights_sha256=WEIGHTS_SHA256[params.backbone], again=again,
+    )
+
+
+def _content_type(suffix: str) -> str:
+    return {".png": "image/png", ".webp": "image/webp"}.get(suffix, "image/jpeg")
+
+
+__all__ = ["Farm", "FarmError", "Job", "JobStatus", "StyleFile", "load_style"]

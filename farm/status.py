@@ -1,0 +1,130 @@
+"""What a job looks like to the person who waits for it: stages, frames, speed, time left. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from farm.contract.messages import Stage, TaskId
+from farm.contract.states import JOB_ENDED, JobState, TaskState
+from farm.ledger import JobRecord, TaskRecord
+
+
+@dataclass(frozen=True, slots=True)
+class StageStatus:
+    """One stage's progress. Frames count work: a blended frame counts in `blend`, too."""
+
+    stage: Stage
+    tasks: int  # 0 until the clip is planned
+    tasks_done: int
+    tasks_running: int
+    frames: int
+    frames_done: int
+
+
+@dataclass(frozen=True, slots=True)
+class JobStatus:
+    """A job at one moment."""
+
+    job: str
+    name: str  # of the clip
+    style_name: str
+    state: JobState
+    error: str  # why it failed, one line; empty otherwise
+    frame_count: int  # 0 until planned
+    stages: tuple[StageStatus, ...]
+    created_s: float  # Unix time
+    elapsed_s: float  # since it was submitted, until it ended
+    frames_per_s: float  # painted since painting began; 0 before
+    eta_s: float | None  # seconds left, None where it can't be told
+    workers: tuple[str, ...]  # workers that hold a task of this job
+    workers_alive: int  # workers of the whole farm
+    coordinators_alive: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more happens by itself."""
+        return self.state in JOB_ENDED
+
+    @property
+    def fraction(self) -> float:
+        """How much of the job's frame work is done, 0 … 1."""
+        if self.state is JobState.SUCCEEDED:
+            return 1.0
+        total = sum(stage.frames for stage in self.stages)
+        return sum(stage.frames_done for stage in self.stages) / total if total else 0.0
+
+    def stage(self, stage: Stage) -> StageStatus:
+        """One stage's progress."""
+        return next(item for item in self.stages if item.stage is stage)
+
+
+def job_status(
+    record: JobRecord,
+    tasks: dict[TaskId, TaskRecord],
+    frames_done: dict[TaskId, int],
+    *,
+    now_s: float,
+    workers_alive: int,
+    coordinators_alive: int,
+) -> JobStatus:
+    """The status that ledger records amount to."""
+    stages = tuple(_stage_status(stage, record, tasks, frames_done) for stage in Stage)
+    end_s = record.finished_s if record.state in JOB_ENDED and record.finished_s else now_s
+    speed = _speed(stages, record, end_s)
+    holders = sorted({task.worker for task in tasks.values() if task.state is TaskState.RUNNING and task.worker})
+    return JobStatus(
+        job=record.job,
+        name=record.name,
+        style_name=record.style_name,
+        state=record.state,
+        error=record.error,
+        frame_count=record.frame_count,
+        stages=stages,
+        created_s=record.created_s,
+        elapsed_s=max(0.0, end_s - record.created_s),
+        frames_per_s=speed,
+        eta_s=_eta(stages, record, speed),
+        workers=tuple(holders),
+        workers_alive=workers_alive,
+        coordinators_alive=coordinators_alive,
+    )
+
+
+def _stage_status(
+    stage: Stage, record: JobRecord, tasks: dict[TaskId, TaskRecord], frames_done: dict[TaskId, int]
+) -> StageStatus:
+    own = {task: item for task, item in tasks.items() if task.stage is stage}
+    task_count, frame_count = _totals(stage, record)
+    return StageStatus(
+        stage=stage,
+        tasks=task_count,
+        tasks_done=sum(item.state is TaskState.SUCCEEDED for item in own.values()),
+        tasks_running=sum(item.state is TaskState.RUNNING for item in own.values()),
+        frames=frame_count,
+        frames_done=min(frame_count, sum(frames_done.get(task, 0) for task in own)),
+    )
+
+
+def _totals(stage: Stage, record: JobRecord) -> tuple[int, int]:
+    """Tasks and frames a stage has to do."""
+    frames = record.frame_count
+    return {
+        Stage.PLAN: (1, frames),
+        Stage.ANCHOR: (record.chunk_count, record.chunk_count),
+        Stage.STYLIZE: (record.chunk_count, frames),
+        Stage.BLEND: (record.boundary_count, record.blend_frame_count),
+        Stage.ASSEMBLE: (1, frames),
+    }[stage]
+
+
+def _speed(stages: tuple[StageStatus, ...], record: JobRecord, end_s: float) -> float:
+    painted = next(item.frames_done for item in stages if item.stage is Stage.STYLIZE)
+    running_s = end_s - record.started_s
+    return painted / running_s if painted and record.started_s and running_s > 0 else 0.0
+
+
+def _eta(stages: tuple[StageStatus, ...], record: JobRecord, frames_per_s: float) -> float | None:
+    if record.state is not JobState.RENDERING or not frames_per_s:
+        return None
+    stylize = next(item for item in stages if item.stage is Stage.STYLIZE)
+    return (stylize.frames - stylize.frames_done) / frames_per_s
