@@ -1,0 +1,64 @@
+"""The form every backbone has: a frozen chain of stages, some of them tapped for features.
+
+Owns normalisation, freezing and the walk along the chain; each backbone's module owns its layers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import torch
+from torch import Tensor, nn
+
+State = Mapping[str, Tensor]
+"""A state dict: weights by name, float32."""
+
+
+class Network(nn.Module):
+    """A frozen network. Called with `(B, 3, H, W) float32, sRGB [0, 1]`, it returns features by the name of their tap.
+
+    Each feature is `(B, C, H/s, W/s) float32`. Only the image receives gradients.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(
+        self,
+        stages: Sequence[tuple[str, nn.Module]],
+        *,
+        style_taps: tuple[str, ...],
+        content_tap: str,
+        mean: Sequence[float],
+        std: Sequence[float],
+    ) -> None:
+        super().__init__()
+        self.style_taps = style_taps
+        self.content_tap = content_tap
+        self._taps = frozenset((*style_taps, content_tap))
+        self.names = tuple(name for name, _ in stages)
+        self.stages = nn.ModuleList(stage for _, stage in stages)
+        self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
+        self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self.requires_grad_(requires_grad=False)
+        self.eval()
+
+    def forward(self, image_bchw: Tensor) -> dict[str, Tensor]:
+        """Features of every tap."""
+        x = ((image_bchw - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        features: dict[str, Tensor] = {}
+        for name, stage in zip(self.names, self.stages, strict=True):
+            x = stage(x)
+            if name in self._taps:
+                features[name] = x
+        return features
+
+
+def with_weights(conv: nn.Conv2d, weight: Tensor, bias: Tensor) -> nn.Conv2d:
+    """`conv`, holding these weights."""
+    if conv.bias is None or conv.weight.shape != weight.shape:
+        raise ValueError(f"a convolution of {tuple(conv.weight.shape)} can't hold weights of {tuple(weight.shape)}")
+    with torch.no_grad():
+        conv.weight.copy_(weight)
+        conv.bias.copy_(bias)
+    return conv

@@ -1,0 +1,111 @@
+"""The losses a painting minimises, each a pure function, and `Objective`, their weighted sum.
+
+Gatys, Ecker, Bethge 2016, *Image Style Transfer Using Convolutional Neural Networks*; the temporal term is
+Ruder, Dosovitskiy, Brox 2016, *Artistic Style Transfer for Videos*, eq. 7.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from farm.contract.params import Params
+from worker.engine.backbones.base import Network
+
+EPS = 1e-12
+"""Keeps a black target's energy from dividing by nought."""
+
+TERMS = ("content", "style", "tv", "temporal", "total")
+"""The order of `Objective`'s terms."""
+
+
+def gram_matrix(features_bchw: Tensor) -> Tensor:
+    """`(B, C, C)`: `F Fᵀ / (HW)` of `(B, C, H, W)` features.
+
+    Differs: Gatys et al. eq. 3 does not divide; dividing lets style and painting have different sizes.
+    """
+    flat = features_bchw.flatten(2)  # (B, C, HW)
+    return flat @ flat.transpose(1, 2) / flat.shape[2]
+
+
+def style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
+    """Mean over layers of `‖G − A‖² / ‖A‖²`, a scalar.
+
+    Differs: Gatys et al. eq. 4 divides by `4N²M²`; dividing by the target's own energy gives every layer the
+    same say whatever its scale, so that no weight per layer is needed.
+    """
+    layers = [
+        (gram - target).square().sum() / target.square().sum().clamp_min(EPS)
+        for gram, target in zip(grams, targets, strict=True)
+    ]
+    return torch.stack(layers).mean()
+
+
+def content_loss(features_bchw: Tensor, target_bchw: Tensor) -> Tensor:
+    """`‖F − P‖² / ‖P‖²`, a scalar. Differs: Gatys et al. eq. 1 is `½‖F − P‖²`, which depends on the layer's scale."""
+    return (features_bchw - target_bchw).square().sum() / target_bchw.square().sum().clamp_min(EPS)
+
+
+def tv_loss(image_bchw: Tensor) -> Tensor:
+    """Mean squared difference of horizontal neighbours plus that of vertical ones, a scalar (Mahendran & Vedaldi 2015)."""
+    dx = image_bchw[..., :, 1:] - image_bchw[..., :, :-1]
+    dy = image_bchw[..., 1:, :] - image_bchw[..., :-1, :]
+    return dx.square().mean() + dy.square().mean()
+
+
+def temporal_loss(image_bchw: Tensor, carried_bchw: Tensor, mask_b1hw: Tensor) -> Tensor:
+    """`mean(M (x − warp)²)`, a scalar: what departs from the carried painting where the mask trusts it."""
+    return (mask_b1hw * (image_bchw - carried_bchw).square()).mean()
+
+
+@dataclass(frozen=True, slots=True)
+class Pull:
+    """The carried painting that holds a new one: `(1, 3, H, W)` and its mask `(1, 1, H, W)`, both float32 [0, 1]."""
+
+    image: Tensor
+    mask: Tensor
+
+
+class Objective:
+    """The weighted losses of one picture at one size."""
+
+    def __init__(
+        self,
+        network: Network,
+        params: Params,
+        *,
+        style_grams: Sequence[Tensor],
+        content_bchw: Tensor,
+        pull: Pull | None = None,
+    ) -> None:
+        self._network = network
+        self._params = params
+        self._style_grams = style_grams
+        self._pull = pull
+        with torch.no_grad():
+            self._content = network(content_bchw)[network.content_tap]
+
+    def terms(self, image_bchw: Tensor) -> Tensor:
+        """`(5,) float32`: the weighted terms in the order of `TERMS`; minimise the last."""
+        params, features = self._params, self._network(image_bchw)
+        grams = style_grams(self._network, features)
+        content = params.content_weight * content_loss(features[self._network.content_tap], self._content)
+        style = params.style_weight * style_loss(grams, self._style_grams)
+        smooth = params.tv_weight * tv_loss(image_bchw)
+        temporal = torch.zeros_like(style)
+        if self._pull is not None:
+            temporal = params.temporal_weight * temporal_loss(image_bchw, self._pull.image, self._pull.mask)
+        return torch.stack([content, style, smooth, temporal, content + style + smooth + temporal])
+
+
+def style_grams(network: Network, features: Mapping[str, Tensor]) -> list[Tensor]:
+    """The Gram matrix of every style tap."""
+    return [gram_matrix(features[tap]) for tap in network.style_taps]
+
+
+def losses_by_name(terms: Tensor) -> dict[str, float]:
+    """`Objective.terms` as numbers, by name. Waits for the device."""
+    return dict(zip(TERMS, terms.tolist(), strict=True))

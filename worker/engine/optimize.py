@@ -1,0 +1,84 @@
+"""What moves the pixels: Adam (Kingma & Ba 2015) or L-BFGS (Liu & Nocedal 1989) on the image itself.
+
+The loss stays on the device: nothing here waits for it but L-BFGS's line search, which must.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from farm.contract.params import Optimizer
+from worker.engine.losses import Objective
+
+ADAM_BETAS = (0.9, 0.99)
+LBFGS_HISTORY = 20
+LBFGS_EVALUATIONS = 10
+"""Most evaluations of one line search."""
+
+
+def optimized(
+    image_bchw: Tensor,
+    objective: Objective,
+    *,
+    steps: int,
+    optimizer: Optimizer,
+    learning_rate: float,
+    after_step: Callable[[int], None] | None = None,
+) -> tuple[Tensor, Tensor]:
+    """The image after `steps` steps, `(1, 3, H, W) float32 [0, 1]`, and the last step's loss terms.
+
+    `after_step` is called with the number of steps done, from 1; what it raises ends the work at once.
+    """
+    # Rows of pixels stay whole in memory: the optimiser's passes over the image then run along them.
+    pixels = image_bchw.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
+    step = (_adam if optimizer is Optimizer.ADAM else _lbfgs)(pixels, objective, learning_rate)
+    with torch.no_grad():
+        terms = objective.terms(pixels) if steps == 0 else torch.zeros(0)
+    for done in range(1, steps + 1):
+        terms = step()
+        if after_step is not None:
+            after_step(done)
+    return pixels.detach().clamp_(0, 1), terms
+
+
+def _adam(pixels: Tensor, objective: Objective, learning_rate: float) -> Callable[[], Tensor]:
+    adam = torch.optim.Adam([pixels], lr=learning_rate, betas=ADAM_BETAS)
+
+    def step() -> Tensor:
+        adam.zero_grad()
+        terms = objective.terms(pixels)
+        terms[-1].backward()  # type: ignore[no-untyped-call]
+        adam.step()
+        with torch.no_grad():
+            pixels.clamp_(0, 1)
+        return terms.detach()
+
+    return step
+
+
+def _lbfgs(pixels: Tensor, objective: Objective, _learning_rate: float) -> Callable[[], Tensor]:
+    lbfgs = torch.optim.LBFGS(
+        [pixels],
+        lr=1.0,
+        max_iter=1,
+        max_eval=LBFGS_EVALUATIONS,
+        history_size=LBFGS_HISTORY,
+        line_search_fn="strong_wolfe",
+    )
+    last: list[Tensor] = []
+
+    def closure() -> Tensor:
+        lbfgs.zero_grad()
+        terms = objective.terms(pixels)
+        terms[-1].backward()  # type: ignore[no-untyped-call]
+        last[:] = [terms.detach()]
+        return terms[-1]
+
+    def step() -> Tensor:
+        lbfgs.step(closure)
+        return last[0]
+
+    return step

@@ -1,0 +1,182 @@
+"""The painter: one style, one size, any number of frames.
+
+A first frame is painted coarse to fine, so that strokes come in every length; a frame that follows a painted one
+starts from it, carried along the motion. Pure tensors: no queue, no store, no environment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from farm.contract.params import Params
+from farm.contract.spec import WEIGHTS_SHA256
+from worker.engine import backbones
+from worker.engine.backbones import Network
+from worker.engine.flow import Carried
+from worker.engine.losses import Objective, Pull, losses_by_name, style_grams
+from worker.engine.optimize import optimized
+from worker.engine.pixels import (
+    Frame,
+    Image,
+    SizeHW,
+    frame_from_tensor,
+    image_from_frame,
+    resized,
+    size_with_longer_side,
+    tensor_from_image,
+)
+
+COARSEST_PX = 80
+"""No pyramid level's longer side is smaller: so the coarsest is 80 to 159 px whatever the frame's size."""
+NOISE = 0.02
+"""Spread of the noise a first frame starts with: flat skies have no edge for a stroke to begin at."""
+
+
+@dataclass(frozen=True, slots=True)
+class StepProgress:
+    """How far one painting is: `step` of `steps` at `level` of `levels`, all from 1."""
+
+    level: int
+    levels: int
+    step: int
+    steps: int
+
+
+OnStep = Callable[[StepProgress], None]
+"""Called after every step; what it raises ends the painting at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class Painted:
+    """A painted frame, `(H, W, 3) uint8 sRGB`, the weighted losses of its last step, and the steps it took."""
+
+    frame: Frame
+    losses: dict[str, float]
+    steps: int
+
+
+class Painter:
+    """Paints frames of one size in one style. The style's Gram matrices are made once per pyramid level."""
+
+    def __init__(
+        self, network: Network, params: Params, style: Frame, *, size_hw: SizeHW, device: torch.device | str
+    ) -> None:
+        self._network = network
+        self._params = params
+        self._style = image_from_frame(style)
+        self._size_hw = size_hw
+        self._device = torch.device(device)
+        self._grams: dict[SizeHW, list[Tensor]] = {}
+
+    def paint_first(self, content: Frame, *, on_step: OnStep | None = None) -> Painted:
+        """A frame with none before it, coarse to fine."""
+        image = image_from_frame(content)
+        sizes = pyramid_sizes(self._size_hw, self._params.pyramid)
+        start = self._tensor(resized(image, sizes[0])) + self._noise(sizes[0])
+        return self._painted(image, start, sizes, self._params.steps, None, on_step)
+
+    def paint_anchor(self, content: Frame, carried: Carried, *, on_step: OnStep | None = None) -> Painted:
+        """A chunk's first frame, from the anchor before it carried over the whole chunk."""
+        return self._painted_from(content, carried, self._params.steps_anchor, on_step)
+
+    def paint_next(self, content: Frame, carried: Carried, *, on_step: OnStep | None = None) -> Painted:
+        """A frame that follows a painted one."""
+        return self._painted_from(content, carried, self._params.steps_next, on_step)
+
+    def _painted_from(self, content: Frame, carried: Carried, steps: int, on_step: OnStep | None) -> Painted:
+        image = image_from_frame(content)
+        mask = carried.mask[..., None]
+        start = self._tensor(mask * carried.image + (1 - mask) * image)
+        return self._painted(image, start, [self._size_hw], steps, carried, on_step)
+
+    def _painted(
+        self,
+        content: Image,
+        start: Tensor,
+        sizes: list[SizeHW],
+        steps: int,
+        carried: Carried | None,
+        on_step: OnStep | None,
+    ) -> Painted:
+        picture, terms = start, start
+        for level, size_hw in enumerate(sizes, start=1):
+            objective = self._objective(resized(content, size_hw), self._pull(carried, size_hw))
+
+            def after_step(step: int, level: int = level) -> None:
+                if on_step is not None:
+                    on_step(StepProgress(level, len(sizes), step, steps))
+
+            picture, terms = optimized(
+                _scaled(picture, size_hw),
+                objective,
+                steps=steps,
+                optimizer=self._params.optimizer,
+                learning_rate=self._params.learning_rate,
+                after_step=after_step,
+            )
+        return Painted(frame_from_tensor(picture), losses_by_name(terms), steps * len(sizes))
+
+    def _objective(self, content: Image, pull: Pull | None) -> Objective:
+        height, width = content.shape[:2]
+        grams = self._style_grams((height, width))
+        return Objective(self._network, self._params, style_grams=grams, content_bchw=self._tensor(content), pull=pull)
+
+    def _style_grams(self, size_hw: SizeHW) -> list[Tensor]:
+        """The style's Gram matrices at a level: its longer side as long as the level's."""
+        if size_hw not in self._grams:
+            style_hw = (self._style.shape[0], self._style.shape[1])
+            style = self._tensor(resized(self._style, size_with_longer_side(style_hw, max(size_hw))))
+            with torch.no_grad():
+                self._grams[size_hw] = style_grams(self._network, self._network(style))
+        return self._grams[size_hw]
+
+    def _pull(self, carried: Carried | None, size_hw: SizeHW) -> Pull | None:
+        if carried is None:
+            return None
+        image, mask = resized(carried.image, size_hw), resized(carried.mask, size_hw)
+        return Pull(self._tensor(image), self._tensor(mask[..., None]))
+
+    def _noise(self, size_hw: SizeHW) -> Tensor:
+        """`(1, 3, H, W)` from the seed alone; made on the CPU, so every device starts alike."""
+        generator = torch.Generator().manual_seed(self._params.seed)
+        return NOISE * torch.randn((1, 3, *size_hw), generator=generator).to(self._device)
+
+    def _tensor(self, image: Image) -> Tensor:
+        return tensor_from_image(image, self._device)
+
+
+def pyramid_sizes(size_hw: SizeHW, levels: int) -> list[SizeHW]:
+    """The pyramid's sizes, coarse to fine: at most `levels`, each twice the last, the finest the frame itself."""
+    sizes = [size_hw]
+    while len(sizes) < levels and max(size_hw) / 2 ** len(sizes) >= COARSEST_PX:
+        height, width = (max(1, round(side / 2 ** len(sizes))) for side in size_hw)
+        sizes.insert(0, (height, width))
+    return sizes
+
+
+def _scaled(image_bchw: Tensor, size_hw: SizeHW) -> Tensor:
+    """The picture at a level's size, `(1, 3, H, W)`."""
+    if image_bchw.shape[-2:] == size_hw:
+        return image_bchw
+    return torch.nn.functional.interpolate(image_bchw, size_hw, mode="bicubic", align_corners=False).clamp(0, 1)
+
+
+def stylize(
+    content: Frame,
+    style: Frame,
+    params: Params | None = None,
+    *,
+    device: torch.device | str = "cpu",
+    weights_dir: Path | None = None,
+    on_step: OnStep | None = None,
+) -> Frame:
+    """One still: `content` painted in the style of `style`, both `(H, W, 3) uint8 sRGB`."""
+    chosen = params or Params()
+    network = backbones.load(chosen.backbone, WEIGHTS_SHA256[chosen.backbone], device, weights_dir)
+    size_hw = (content.shape[0], content.shape[1])
+    return Painter(network, chosen, style, size_hw=size_hw, device=device).paint_first(content, on_step=on_step).frame
