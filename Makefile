@@ -1,0 +1,72 @@
+# Everything people and CI run. `make` alone lists the targets.
+
+VENV := .venv
+PY := $(VENV)/bin/python
+BIN := $(VENV)/bin
+SHELL_SCRIPTS := $(wildcard deploy/*.sh) .ci/run
+PYTEST_ARGS ?=
+
+# A tree that was moved or a shell with its own environment must not leak into .venv.
+unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test unit integration acceptance lint types bench up down styles env lock clean distclean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+setup: ## make .venv with everything in it (a second call starts in seconds)
+	@sh deploy/setup.sh
+
+demo: setup ## paint a real clip through a real farm on this machine: out/demo.mp4
+	@$(BIN)/farm demo out
+
+test: setup ## all tests: unit, integration, acceptance
+	@$(PY) -m pytest $(PYTEST_ARGS)
+
+unit: setup ## unit tests only
+	@$(PY) -m pytest tests/unit $(PYTEST_ARGS)
+
+integration: setup ## tests against real Redis, S3 and codecs
+	@$(PY) -m pytest tests/integration $(PYTEST_ARGS)
+
+acceptance: setup ## tests of the whole farm with real workers
+	@$(PY) -m pytest tests/acceptance $(PYTEST_ARGS)
+
+lint: setup ## style, import rules, Dockerfile, shell, YAML, compose file, Kubernetes manifests
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/lint-imports
+	@$(BIN)/hadolint Dockerfile.worker
+	@$(BIN)/shellcheck $(SHELL_SCRIPTS)
+	@$(BIN)/yamllint --strict docker-compose.yml deploy
+	@$(BIN)/check-jsonschema --builtin-schema vendor.compose-spec docker-compose.yml
+	@$(PY) deploy/manifests.py
+
+types: setup ## mypy, strict, on both packages
+	@$(PY) -m mypy
+
+bench: setup ## benchmarks, by hand
+	@$(PY) -m bench
+
+up: setup ## start the private farm on this machine
+	@$(BIN)/farm up
+
+down: setup ## stop the private farm
+	@$(BIN)/farm down
+
+styles: setup ## paint the built-in styles as pictures: out/styles
+	@$(BIN)/farm styles --output out/styles
+
+env: ## write .env with generated secrets for docker compose (never overwrites)
+	@python3 deploy/env.py .env
+
+lock: setup ## resolve the dependencies anew: constraints.txt
+	@sh deploy/lock.sh
+
+clean: ## remove out/, build/ and caches
+	@rm -rf out build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	@find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +
+
+distclean: clean ## clean, and remove .venv
+	@rm -rf $(VENV) *.egg-info
