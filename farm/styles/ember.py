@@ -13,9 +13,9 @@ from farm.styles.sheet import Floats, Pixels, Sheet
 
 SKY = pigments("6d0f1a", "a81c1c", "d8381a", "f0641c", "f99a2a", "fcc95a", "f6e6a8")
 FJORD = pigments("08131f", "0f2a3a", "1a4a58", "2f7274", "6c9a86", "c0b98a")
-EMBERS = pigments("fbd36a", "1a1326", "7c1226", "3f8a8a", "fdeebc")
+EMBERS = pigments("fbd36a", "1a1326", "7c1226", "3f8a8a", "f9dc94")
 SHORE = 0.16  # of the sheet's height below the middle
-LAYERS = ((15.0, 15.0, 190.0), (10.0, 9.5, 150.0), (8.2, 5.5, 110.0))  # spacing, width, length of strokes
+LAYERS = ((15.0, 15.0, 190.0), (10.0, 9.5, 150.0), (8.6, 5.8, 110.0))  # spacing, width, length of strokes
 
 
 def paint(sheet: Sheet) -> Pixels:
@@ -26,7 +26,7 @@ def paint(sheet: Sheet) -> Pixels:
     canvas = brush.blank(sheet, SKY[1])
     for i, layer in enumerate(LAYERS):
         _lay_layer(sheet, canvas, flow, level, layer, sheet.generator(10 + i))
-    return lit(canvas, sheet, depth=1.0, gloss=0.16, weave=0.35)
+    return lit(canvas, sheet, depth=1.0, gloss=0.16, weave=0.2)
 
 
 def _level(sheet: Sheet) -> Floats:
@@ -50,7 +50,7 @@ def _lay_layer(
     sky = ramp(SKY, 0.60 + bands + 0.30 * (height + 0.2) + noise)
     fjord = ramp(FJORD, 0.36 + bands + 0.25 * (0.2 - height) + noise)
     colours = np.where((height + 0.015 * rng.standard_normal(count) < 0)[:, None], sky, fjord)
-    ember = (rng.random(count) < 0.04)[:, None]
+    ember = (rng.random(count) < 0.03)[:, None]
     colours = varied(np.where(ember, picked(EMBERS, count, rng), colours), rng, 0.06, 0.02)
     seconds = np.clip(colours * rng.uniform(0.7, 1.28, (count, 1)) + 0.03 * rng.standard_normal((count, 3)), 0, 1)
     lengths = length * sheet.unit * rng.uniform(0.5, 1.2, count)

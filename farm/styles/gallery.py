@@ -32,6 +32,9 @@ STYLES = {
         Style("wheat", "Wind-bent field of ochre and gold under a turquoise sky, thick impasto", 11),
         Style("ember", "Burning sky of long screaming curves over a dark teal fjord", 3),
         Style("pond", "Lilies on violet and green water, in broad melting dabs", 5),
+        Style("dots", "Sunset over water in pure dots of colour, left to the eye to mix", 13),
+        Style("mosaic", "Glass and gold tesserae in rings and waves, set in dark grout", 17),
+        Style("glass", "Jewel-coloured shards of stained glass in dark lead", 19),
     )
 }
 

@@ -21,14 +21,14 @@ PAD_COUNT = 34
 
 def paint(sheet: Sheet) -> Pixels:
     """The picture at working size."""
-    ripple = curl_flow(sheet, sheet.generator(1), scale=120, wind=(1.3, 0.0), turbulence=0.65, stretch=2.4)
+    ripple = curl_flow(sheet, sheet.generator(1), scale=120, wind=(1.3, 0.0), turbulence=0.42, stretch=2.4)
     reflection = smooth_noise(sheet, sheet.generator(2), 190, 3, stretch=0.7, cell_px=CELL_PX)
     light = smooth_noise(sheet, sheet.generator(3), 110, 3, stretch=2.6, cell_px=CELL_PX)
     canvas = brush.blank(sheet, WATER[1])
     for i, layer in enumerate(LAYERS):
         _lay_water(sheet, canvas, ripple, reflection, light, layer, sheet.generator(10 + i))
     _lay_pads(sheet, canvas, sheet.generator(20))
-    return lit(canvas, sheet, depth=0.9, gloss=0.14, weave=0.5)
+    return lit(canvas, sheet, depth=0.9, gloss=0.14, weave=0.22)
 
 
 def _lay_water(
@@ -49,7 +49,7 @@ def _lay_water(
     colours = np.where(
         (green > 0.35)[:, None], ramp(REEDS, 0.42 + 0.2 * shade + noise), ramp(WATER, 0.48 + 0.2 * shade + noise)
     )
-    blush = (rng.random(count) < 0.05)[:, None]
+    blush = (rng.random(count) < 0.022)[:, None]
     colours = varied(np.where(blush, picked(PETALS, count, rng) * 0.9, colours), rng, 0.06, 0.025)
     _dab(sheet, canvas, flow, starts, colours, (width, length), rng)
 
