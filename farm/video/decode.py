@@ -1,0 +1,113 @@
+"""Decoding a range of frames exactly.
+
+A seek lands where the container's index says, which for B-frames, open GOPs and edit lists is often not where one
+asked. So every frame is held against the frame index (PTS and checksum), and where a seek went wrong an earlier
+keyframe is tried, and at last the start of the clip.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av.error
+
+from farm.contract.errors import InvalidClip, InvalidParameter
+from farm.video.index import FrameIndex, checksum
+from farm.video.picture import Converter
+from farm.video.source import LIMITS, Limits, decoded, opened
+
+if TYPE_CHECKING:
+    import numpy as np
+    from av.video.frame import VideoFrame
+    from numpy.typing import NDArray
+
+_KEYFRAME_TRIES = 2
+
+
+def decode(
+    path: Path | str,
+    index: FrameIndex,
+    start: int,
+    stop: int,
+    size_wh: tuple[int, int] | None = None,
+    *,
+    limits: Limits = LIMITS,
+) -> Iterator[NDArray[np.uint8]]:
+    """Frames `[start, stop)` in order, each (H, W, 3) uint8 sRGB, as shown, scaled to `size_wh` (None: as it is)."""
+    if not 0 <= start <= stop <= index.frame_count:
+        raise InvalidParameter(
+            f"frames {start} … {stop} are outside the clip; it has {index.frame_count}", start=start, stop=stop
+        )
+    size = size_wh or (index.width, index.height)
+    converter = Converter()
+    for frame in _exact(path, index, start, stop, limits):
+        yield converter.rgb(frame, index.orientation, index.color, size)
+
+
+def _exact(path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits) -> Iterator[VideoFrame]:
+    """The pictures `[start, stop)`, by the nearest keyframe that leads there, else by counting from the start."""
+    done = start
+    for seek_pts in _seek_points(index, start):
+        if done == stop:
+            return
+        for frame in _from_keyframe(path, index, done, stop, limits, seek_pts=seek_pts):
+            yield frame
+            done += 1
+    if done < stop:
+        yield from _from_start(path, index, done, stop, limits)
+
+
+def _seek_points(index: FrameIndex, start: int) -> tuple[int, ...]:
+    """PTS of the keyframes to try for frame `start`, nearest first; none where a seek gains nothing."""
+    if not index.seekable:
+        return ()
+    before = bisect_right(index.keyframe_pts, index.pts[start]) if start < index.frame_count else 0
+    nearest = range(before - 1, max(0, before - 1 - _KEYFRAME_TRIES), -1)
+    return tuple(index.keyframe_pts[k] for k in nearest)
+
+
+def _from_keyframe(
+    path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits, *, seek_pts: int
+) -> Iterator[VideoFrame]:
+    """The pictures from `start` for as long as they are those of the index; stops at the first that is not."""
+    with opened(path, limits) as (container, stream):
+        try:
+            container.seek(seek_pts, stream=stream)
+        except av.error.FFmpegError:
+            return
+        wanted = start
+        for frame in decoded(container, stream):
+            if frame.pts is None or (wanted == start and frame.pts < index.pts[start]):
+                continue
+            if frame.pts != index.pts[wanted] or checksum(frame) != index.checksums[wanted]:
+                return
+            yield frame
+            wanted += 1
+            if wanted == stop:
+                return
+
+
+def _from_start(path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits) -> Iterator[VideoFrame]:
+    number = 0
+    with opened(path, limits) as (container, stream):
+        for frame in decoded(container, stream):
+            if index.seekable and frame.pts != index.pts[number]:
+                break
+            if number >= start:
+                yield frame
+            number += 1
+            if number == stop:
+                return
+    raise InvalidClip(
+        f"{path} is not the clip that was indexed: frame {number} of {index.frame_count} differs; submit it again",
+        path=str(path),
+        frame=number,
+    )
+
+
+def frame_at(index: FrameIndex, pts: int) -> int:
+    """The number of the frame shown at `pts`; the first frame before it, the last after."""
+    return max(0, bisect_left(index.pts, pts + 1) - 1)

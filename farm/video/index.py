@@ -1,0 +1,264 @@
+"""The frame index: when each decoded frame is shown, found by decoding the whole clip once.
+
+Containers lie about counts and rates (edit lists, open GOPs, missing PTS); what the decoder gives is what counts.
+"""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, cast
+
+import numpy as np
+
+from farm.contract.codec import sha256_hex, to_json
+from farm.contract.errors import InvalidClip
+from farm.video.color import ColorTags, tags_of
+from farm.video.geometry import Orientation, orientation_of
+from farm.video.picture import Converter
+from farm.video.source import LIMITS, Limits, opened, pictures_of
+
+if TYPE_CHECKING:
+    import av
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+    from numpy.typing import NDArray
+
+INDEX_VERSION = 1
+WATCH_PX = 256
+"""Longer side of the pictures an `on_frame` watcher sees."""
+_MAX_START_S = 60
+"""A clip that starts later than this has an arbitrary clock (a recorded broadcast): the film starts at 0 instead."""
+
+Watcher = Callable[[int, "NDArray[np.uint8]"], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Sound:
+    """When a sound track is heard, in microseconds of the clip's clock."""
+
+    codec: str
+    start_us: int
+    stop_us: int
+
+
+@dataclass(frozen=True, slots=True)
+class FrameIndex:
+    """Every decoded frame of a clip, in presentation order."""
+
+    VERSION: ClassVar[int] = INDEX_VERSION
+
+    time_base: tuple[int, int]  # seconds per tick, as a fraction
+    pts: tuple[int, ...]  # ticks, strictly increasing
+    last_duration: int  # ticks the last frame is shown
+    checksums: tuple[int, ...]  # CRC-32 of each decoded luma plane
+    keyframe_pts: tuple[int, ...]
+    seekable: bool  # False: PTS were missing or out of order, and frames are found by counting
+    width: int  # as shown: turned, with square pixels
+    height: int
+    coded_width: int
+    coded_height: int
+    pixel_aspect: tuple[int, int]
+    orientation: Orientation
+    color: ColorTags
+    average_rate: tuple[int, int]
+    sound: tuple[Sound, ...]
+    origin: int = 0  # the clip's PTS that is the film's 0
+    version: int = INDEX_VERSION
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames the clip has."""
+        return len(self.pts)
+
+    @property
+    def sha256(self) -> str:
+        """SHA-256 of the canonical JSON."""
+        return sha256_hex(to_json(self))
+
+    @property
+    def seconds_per_tick(self) -> Fraction:
+        """The time base as a Fraction."""
+        return Fraction(*self.time_base)
+
+    @property
+    def film_pts(self) -> tuple[int, ...]:
+        """The film's PTS: the clip's, unless its clock starts at an arbitrary time."""
+        return tuple(pts - self.origin for pts in self.pts)
+
+    @property
+    def durations(self) -> tuple[int, ...]:
+        """Ticks each frame is shown."""
+        return (*(after - pts for pts, after in zip(self.pts, self.pts[1:], strict=False)), self.last_duration)
+
+    @property
+    def duration_s(self) -> float:
+        """Seconds from the first frame to the end of the last."""
+        return float((self.pts[-1] + self.last_duration - self.pts[0]) * self.seconds_per_tick)
+
+
+@dataclass
+class _Track:
+    """What indexing has seen so far."""
+
+    pts: list[int] = field(default_factory=list)
+    checksums: list[int] = field(default_factory=list)
+    keyframe_pts: list[int] = field(default_factory=list)
+    seekable: bool = True
+    last_duration: int = 0
+    first: VideoFrame | None = None
+
+    def add(self, frame: VideoFrame, nominal: int) -> None:
+        pts = frame.pts
+        previous = self.pts[-1] if self.pts else None
+        if pts is None:
+            pts, self.seekable = (0 if previous is None else previous + nominal), False
+        if previous is not None and pts <= previous:
+            pts, self.seekable = previous + 1, False
+        if self.first is None:
+            self.first = frame
+        if frame.key_frame:
+            self.keyframe_pts.append(pts)
+        self.pts.append(pts)
+        self.checksums.append(checksum(frame))
+        self.last_duration = frame.duration or 0
+
+
+def index(path: Path | str, on_frame: Watcher | None = None, *, limits: Limits = LIMITS) -> FrameIndex:
+    """Decode the whole clip once and note when each frame is shown.
+
+    `on_frame(number, image)` sees every frame, (h, w, 3) uint8 BGR, longer side at most 256 px, so that scene cuts
+    are found in the same pass.
+    """
+    with opened(path, limits) as (container, stream):
+        nominal = nominal_ticks(stream)
+        track, spans = _Track(), _Spans()
+        watch = _watching(on_frame)
+        streams = [stream, *container.streams.audio]
+        for packet in container.demux(streams):
+            if packet.stream.index != stream.index:
+                spans.add(packet)
+                continue
+            for frame in pictures_of(packet):  # type: ignore[arg-type]
+                track.add(frame, nominal)
+                _check_limits(path, track, stream, limits)
+                watch(len(track.pts) - 1, frame)
+        if track.first is None:
+            raise InvalidClip(f"{path} has no frame that can be decoded; export it again", path=str(path))
+        return _frame_index(container, stream, track, spans.sound())
+
+
+def checksum(frame: VideoFrame) -> int:
+    """CRC-32 of the first plane's pixels, without the padding at the lines' ends."""
+    plane = frame.planes[0]
+    data: Any = plane
+    lines = np.frombuffer(data, np.uint8).reshape(-1, abs(plane.line_size))[: frame.height]
+    bits = frame.format.components[0].bits
+    pixel_bytes = max(1, plane.line_size // max(1, plane.width)) if frame.format.is_rgb else 1 + (bits > 8)
+    return zlib.crc32(np.ascontiguousarray(lines[:, : frame.width * pixel_bytes]).data)
+
+
+def nominal_ticks(stream: VideoStream) -> int:
+    """One frame's ticks at the stream's average rate; at least 1."""
+    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    return max(1, round(1 / rate / time_base(stream)))
+
+
+def time_base(stream: VideoStream) -> Fraction:
+    """Seconds per tick."""
+    return stream.time_base or Fraction(1, 1000)
+
+
+class _Spans:
+    """First and last moment of each sound track."""
+
+    def __init__(self) -> None:
+        self._spans: dict[int, tuple[str, Fraction, Fraction]] = {}
+
+    def add(self, packet: av.Packet[Any]) -> None:
+        stream = packet.stream
+        if packet.pts is None or packet.size == 0 or stream.codec_context is None:
+            return
+        start = packet.pts * packet.time_base
+        stop = start + (packet.duration or 0) * packet.time_base
+        _, low, high = self._spans.get(stream.index, ("", start, stop))
+        self._spans[stream.index] = (stream.codec_context.name, min(low, start), max(high, stop))
+
+    def sound(self) -> tuple[Sound, ...]:
+        return tuple(
+            Sound(codec, round(low * 1_000_000), round(high * 1_000_000))
+            for _, (codec, low, high) in sorted(self._spans.items())
+        )
+
+
+def _watching(on_frame: Watcher | None) -> Callable[[int, VideoFrame], None]:
+    if on_frame is None:
+        return lambda _number, _frame: None
+    watcher, converter = on_frame, Converter()
+
+    def watch(number: int, frame: VideoFrame) -> None:
+        scale = min(1.0, WATCH_PX / max(frame.width, frame.height))
+        size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
+        watcher(number, converter.small_bgr(frame, size))
+
+    return watch
+
+
+def _check_limits(path: Path | str, track: _Track, stream: VideoStream, limits: Limits) -> None:
+    if len(track.pts) > limits.frames:
+        raise InvalidClip(f"{path} has more than {limits.frames} frames; cut it", path=str(path))
+    if (track.pts[-1] - track.pts[0]) * time_base(stream) > limits.duration_s:
+        raise InvalidClip(f"{path} is longer than {limits.duration_s:.0f} s; cut it", path=str(path))
+
+
+def _frame_index(container: InputContainer, stream: VideoStream, track: _Track, sound: tuple[Sound, ...]) -> FrameIndex:
+    frame, base, nominal = cast("VideoFrame", track.first), time_base(stream), nominal_ticks(stream)
+    orientation = orientation_of(frame)
+    aspect = pixel_aspect(stream)
+    width, height = shown_size(frame, aspect, orientation)
+    rate = stream.average_rate or Fraction(1) / (nominal * base)
+    last = track.last_duration
+    if last <= 0:
+        last = track.pts[-1] - track.pts[-2] if len(track.pts) > 1 else nominal
+    return FrameIndex(
+        time_base=(base.numerator, base.denominator),
+        pts=tuple(track.pts),
+        last_duration=last,
+        checksums=tuple(track.checksums),
+        keyframe_pts=tuple(track.keyframe_pts),
+        seekable=track.seekable,
+        width=width,
+        height=height,
+        coded_width=frame.width,
+        coded_height=frame.height,
+        pixel_aspect=(aspect.numerator, aspect.denominator),
+        orientation=orientation,
+        color=tags_of(frame),
+        average_rate=(rate.numerator, rate.denominator),
+        sound=sound,
+        origin=_origin(container, track.pts[0], base),
+    )
+
+
+def pixel_aspect(stream: VideoStream) -> Fraction:
+    """Width of a pixel over its height; 1 where the clip does not say or says nonsense."""
+    aspect = stream.sample_aspect_ratio
+    return aspect if aspect and Fraction(1, 16) <= aspect <= 16 else Fraction(1)
+
+
+def shown_size(frame: VideoFrame, aspect: Fraction, orientation: Orientation) -> tuple[int, int]:
+    """(width, height) a player shows: square pixels, turned."""
+    return orientation.size(max(1, round(frame.width * aspect)), frame.height)
+
+
+def _origin(container: InputContainer, first_pts: int, base: Fraction) -> int:
+    first_s = first_pts * base
+    if 0 <= first_s <= _MAX_START_S:
+        return 0
+    start_s = Fraction(container.start_time or 0, 1_000_000)
+    return math.floor(min(start_s, first_s) / base)

@@ -1,0 +1,153 @@
+"""Opening a clip as the hostile input it is: local files and real video containers only, within limits."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import av
+import av.error
+from av.stream import Disposition
+
+from farm.contract.errors import InvalidClip
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+# Containers that hold their own data. No playlists (hls, dash, concat), no still images, no devices.
+FORMATS = (
+    "3gp,asf,av1,avi,dv,flv,gxf,h264,hevc,ivf,m4v,matroska,mov,mp4,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
+    "rm,vc1,webm,wtv,yuv4mpegpipe"
+)
+_OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_streams": "64"}
+
+_IMAGES = (
+    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (b"\xff\xd8\xff", "JPEG"),
+    (b"GIF8", "GIF"),
+    (b"BM", "BMP"),
+    (b"II*\x00", "TIFF"),
+    (b"MM\x00*", "TIFF"),
+    (b"8BPS", "Photoshop"),
+    (b"v/1\x01", "OpenEXR"),
+)
+_IMAGE_BRANDS = {b"avif": "AVIF", b"avis": "AVIF", b"heic": "HEIC", b"heix": "HEIC", b"mif1": "HEIC", b"msf1": "HEIC"}
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """The most of a clip the farm takes on."""
+
+    pixels: int = 8192 * 8192
+    frames: int = 1_000_000
+    duration_s: float = 24 * 3600.0
+
+
+LIMITS = Limits()
+
+
+@contextmanager
+def opened(path: Path | str, limits: Limits = LIMITS) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """The container and its video stream; InvalidClip in one line where the file has none."""
+    file = _local_file(path)
+    try:
+        container = av.open(
+            f"file:{file}", mode="r", metadata_errors="replace", options=_OPTIONS | {"max_pixels": str(limits.pixels)}
+        )
+    except (av.error.FFmpegError, ValueError, OSError) as error:
+        raise _not_a_clip(file, error) from error
+    with container:
+        yield container, _video_stream(container, file, limits)
+
+
+def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
+    """Every picture the stream yields from here on; broken packets are passed over as players do."""
+    for packet in container.demux(stream):
+        yield from pictures_of(packet)
+
+
+def pictures_of(packet: av.Packet[VideoStream]) -> list[VideoFrame]:
+    """The pictures a packet completes; none for a broken packet."""
+    try:
+        return packet.decode()
+    except (av.error.InvalidDataError, av.error.EOFError):
+        return []
+
+
+def _local_file(path: Path | str) -> Path:
+    if "://" in str(path):
+        raise InvalidClip(f"{path} is an address, not a file; download the clip first", path=str(path))
+    file = Path(path)
+    if not file.exists():
+        raise InvalidClip(f"{file} does not exist; check the path", path=str(file))
+    if not file.is_file():
+        raise InvalidClip(f"{file} is not a file; give one video file", path=str(file))
+    if file.stat().st_size == 0:
+        raise InvalidClip(f"{file} is empty (0 bytes); export or download it again", path=str(file))
+    kind = image_kind(file)
+    if kind:
+        raise InvalidClip(f"{file} is a still image ({kind}), not a clip; give a video, e.g. an mp4", path=str(file))
+    return file.absolute()
+
+
+def image_kind(file: Path) -> str | None:
+    """The image format a file's first bytes say it is, or None."""
+    try:
+        with file.open("rb") as stream:
+            head = stream.read(64)
+    except OSError as error:
+        raise InvalidClip(f"{file} can't be read: {error.strerror}; check its permissions", path=str(file)) from error
+    for magic, kind in _IMAGES:
+        if head.startswith(magic):
+            return kind
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "WebP"
+    return _IMAGE_BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
+
+
+def _not_a_clip(file: Path, error: Exception) -> InvalidClip:
+    if isinstance(error, PermissionError):
+        return InvalidClip(f"{file} can't be read: permission denied; check its permissions", path=str(file))
+    with file.open("rb") as stream:
+        head = stream.read(12)
+    if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide"):
+        why = "its index (moov) is missing or broken: the file is cut short; export or download it again"
+    elif head.isascii() and not any(byte < 9 for byte in head):
+        why = "it looks like text; give a video file, e.g. an mp4"
+    else:
+        why = "no container the farm reads is in it; export it as mp4, mov, mkv or webm"
+    return InvalidClip(f"{file} is not a video: {why}", path=str(file))
+
+
+def _video_stream(container: InputContainer, file: Path, limits: Limits) -> VideoStream:
+    streams = [stream for stream in container.streams.video if not stream.disposition & Disposition.attached_pic]
+    if not streams:
+        raise InvalidClip(f"{file} has no video in it, only {_kinds(container)}; give a video file", path=str(file))
+    stream = next((item for item in streams if item.disposition & Disposition.default), streams[0])
+    context = stream.codec_context
+    if context is None:
+        raise InvalidClip(f"{file} has a video codec this build can't decode; export it as H.264", path=str(file))
+    if context.width * context.height > limits.pixels:
+        raise InvalidClip(
+            f"{file} is {context.width}×{context.height}, more than {limits.pixels} pixels; export it smaller",
+            path=str(file),
+        )
+    if stream.frames > limits.frames:
+        raise InvalidClip(f"{file} has {stream.frames} frames, more than {limits.frames}; cut it", path=str(file))
+    seconds = (container.duration or 0) / av.time_base
+    if seconds > limits.duration_s:
+        raise InvalidClip(
+            f"{file} is {seconds:.0f} s long, more than {limits.duration_s:.0f} s; cut it", path=str(file)
+        )
+    context.thread_type = "AUTO"
+    return stream
+
+
+def _kinds(container: InputContainer) -> str:
+    kinds = sorted({"sound" if stream.type == "audio" else str(stream.type) for stream in container.streams})
+    return " and ".join(kinds) or "nothing"
