@@ -2,32 +2,32 @@
 
 from __future__ import annotations
 
-import cv2
 import numpy as np
 
 from farm.styles import brush
-from farm.styles.brush import SHIFT, fixed
-from farm.styles.field import CELL_PX, sampled, smooth_noise
-from farm.styles.palette import pigments, ramp, varied
+from farm.styles.brush import Brush
+from farm.styles.field import CELL_PX, Flow, flow_of, sampled, smooth_noise
+from farm.styles.palette import luma, pigments, ramp, varied
 from farm.styles.relief import lit
 from farm.styles.sheet import Floats, Pixels, Sheet
 
-SKY = pigments("3d3f8f", "7d5aa8", "c8689c", "f0805e", "f9a64a", "fdd87a")
+SKY = pigments("232a6e", "4f4a9c", "a05aa4", "e8706c", "f9a04a", "fdd87a")
 SEA = pigments("fbc76a", "e0806a", "7c6aa6", "3a63a0", "1c4a80", "12305c")
 LAND = pigments("1c1f4a", "2c4a66", "3f6b4f", "86923c")
-OPPOSITE = pigments("f58a2c", "2f6fb5", "f4d03c", "8a4fa8", "3fa392", "d93a5c")  # each hue's contrast, by chance
 SUN_X, SUN_Y, SUN_RADIUS = 0.64, 0.44, 40.0
 SHORE = 0.53  # of the sheet's height
-LAYERS = ((8.0, 5.6), (6.0, 3.7), (5.0, 2.7))  # spacing and radius of dots
-STREWN = 0.12  # share of dots in a contrasting colour
+LAYERS = ((9.0, 11.0), (7.0, 7.6), (6.2, 5.2))  # spacing and width of dabs
+OPPOSED = 0.09  # share of dabs in the hue opposite to what they see
+DAB = Brush(bristles=3, streak=0.07, tint=0.03, fray=0.08, ridge=45, bristle_width=0.3)
 
 
 def paint(sheet: Sheet) -> Pixels:
     """The picture at working size."""
     scene = _scene(sheet)
+    flow = _around_the_sun(sheet)
     canvas = brush.blank(sheet, np.array([0.91, 0.84, 0.72]))
-    for i, (spacing, radius) in enumerate(LAYERS):
-        _lay_layer(sheet, canvas, scene, spacing, radius, sheet.generator(10 + i))
+    for i, (spacing, width) in enumerate(LAYERS):
+        _lay_layer(sheet, canvas, scene, flow, spacing, width, sheet.generator(10 + i))
     return lit(canvas, sheet, depth=0.9, gloss=0.12, weave=0.25)
 
 
@@ -50,25 +50,32 @@ def _scene(sheet: Sheet) -> Floats:
     return np.asarray(scene)
 
 
+def _around_the_sun(sheet: Sheet) -> Flow:
+    """Dabs lie in circles around the sun, flat on the water."""
+    x, y = sheet.grid(CELL_PX)
+    tall, wide = -2 * float(y[0, 0]), -2 * float(x[0, 0])
+    sea = y / tall + 0.5 > SHORE
+    return flow_of(np.where(sea, 1.0, y - (SUN_Y - 0.5) * tall), np.where(sea, 0.0, (SUN_X - 0.5) * wide - x))
+
+
 def _lay_layer(
-    sheet: Sheet, canvas: Pixels, scene: Floats, spacing: float, radius: float, rng: np.random.Generator
+    sheet: Sheet,
+    canvas: Pixels,
+    scene: Floats,
+    flow: Flow,
+    spacing: float,
+    width: float,
+    rng: np.random.Generator,
 ) -> None:
     spots = brush.scattered(sheet, rng, spacing)
     count = len(spots)
-    look = spots + 3.0 * sheet.unit * rng.standard_normal((count, 2))  # an unsteady eye softens every edge
-    seen = varied(sampled(scene, sheet, look), rng, 0.13, 0.055)
-    grey = seen.mean(axis=1, keepdims=True)
-    seen = np.clip(grey + (seen - grey) * 1.3, 0.0, 1.0)
-    strewn = (rng.random(count) < STREWN)[:, None]
-    contrast = OPPOSITE[rng.integers(len(OPPOSITE), size=count)] * (0.45 + 0.75 * grey)
-    colours = np.clip(np.where(strewn, contrast, seen), 0.0, 1.0)
-    radii = radius * sheet.unit * rng.uniform(0.72, 1.18, count)
-    for spot, colour, size in zip(fixed(spots), np.round(colours * 255).astype(int).tolist(), radii, strict=True):
-        _dot(canvas, spot, colour, float(size))
-
-
-def _dot(canvas: Pixels, spot: Floats, colour: list[int], radius: float) -> None:
-    """A dab of paint: a low rim and a raised middle."""
-    centre, scale = (int(spot[0]), int(spot[1])), 1 << SHIFT
-    for share, height in ((1.0, 110), (0.72, 150), (0.4, 175)):
-        cv2.circle(canvas, centre, round(radius * share * scale), (*colour, height), -1, cv2.LINE_AA, SHIFT)
+    look = spots + 2.5 * sheet.unit * rng.standard_normal((count, 2))  # an unsteady eye softens every edge
+    seen = varied(sampled(scene, sheet, look), rng, 0.16, 0.05)
+    grey = luma(seen)[:, None]
+    seen = grey + (seen - grey) * 1.25
+    opposed = (rng.random(count) < OPPOSED)[:, None]
+    contrast = grey + (grey - seen) * 0.75 + (rng.random((count, 1)) - 0.4) * 0.25
+    colours = np.clip(np.where(opposed, contrast, seen), 0.0, 1.0)
+    widths = width * sheet.unit * rng.uniform(0.7, 1.2, count)
+    paths = brush.traced(flow, spots, widths * rng.uniform(1.1, 1.7, count), 5)
+    brush.lay(canvas, paths, widths, colours, DAB, rng)
