@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING
 import av.error
 
 from farm.contract.errors import InvalidClip, InvalidParameter
-from farm.video.index import FrameIndex, checksum
 from farm.video.picture import Converter
 from farm.video.source import LIMITS, Limits, decoded, opened
+from farm.video.timeline import FrameIndex, checksum
 
 if TYPE_CHECKING:
     import numpy as np
