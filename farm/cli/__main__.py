@@ -1,0 +1,5 @@
+"""`python -m farm.cli`: the same as the console script `farm`."""
+
+from farm.cli import main
+
+main()

@@ -1,0 +1,199 @@
+"""`farm list`, `status`, `fetch`, `cancel`, `resume`: the jobs of the farm."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from farm.cli.output import (
+    age_text,
+    duration_text,
+    job_plain,
+    put_facts,
+    put_json,
+    put_table,
+    rate_text,
+    state_text,
+)  # fmt: skip
+from farm.cli.request import AsJson, check_target
+from farm.cli.selection import JobName, chosen_job
+from farm.cli.terminal import put, say, warn
+from farm.contract.messages import Stage
+
+if TYPE_CHECKING:
+    from farm.status import JobStatus
+
+
+def list_jobs(
+    *,
+    limit: Annotated[int, typer.Option("--limit", "-n", metavar="N", min=0, help="The newest N jobs; 0 is all.")] = 20,
+    as_json: AsJson = False,
+) -> None:
+    """List the jobs, newest first."""
+    from farm.client import Farm, Job
+
+    farm = Farm.from_settings()
+    records = farm.ledger.jobs()
+    statuses = [Job(farm, record.job).status() for record in records[: limit or None]]
+    if as_json:
+        put_json({"jobs": [job_plain(status) for status in statuses], "count": len(records)})
+        return
+    if not statuses:
+        say("no job yet; `farm submit CLIP --style NAME` makes one")
+        return
+    put_table(
+        ("JOB", "STATE", "DONE", "FRAMES", "STYLE", "SUBMITTED", "TIME"),
+        map(_list_row, statuses),
+        right=frozenset({2, 3, 6}),
+    )
+    if len(statuses) < len(records):
+        say(f"{len(records) - len(statuses)} older jobs; `farm list --limit 0` shows all", "dim")
+
+
+def status(job: JobName = None, *, as_json: AsJson = False) -> None:
+    """Show a job as it is now."""
+    from farm.cli.following import lack_of
+    from farm.client import Farm
+
+    found = chosen_job(Farm.from_settings(), job).status()
+    if as_json:
+        put_json(job_plain(found))
+        return
+    put_facts(_facts(found))
+    put_lines_apart()
+    put_table(
+        ("STAGE", "TASKS", "FRAMES", "RUNNING"),
+        (_stage_row(found, stage) for stage in Stage),
+        right=frozenset({1, 2, 3}),
+    )
+    if lack := lack_of(found):
+        warn(lack)
+
+
+def fetch(
+    job: JobName = None,
+    *,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output",
+            "-o",
+            metavar="FILE",
+            help="Where the film goes, a file or a folder. (default: here)",
+            show_default=False,
+        ),
+    ] = None,
+    contact: Annotated[
+        str | None,
+        typer.Option("--contact", metavar="FILE", help="Fetch the contact sheet, a PNG.", show_default=False),
+    ] = None,
+    report: Annotated[
+        str | None, typer.Option("--report", metavar="FILE", help="Fetch the report, JSON.", show_default=False)
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Fetch a job's film.
+
+    Where only --contact or --report is named, only these are fetched.
+    """
+    from farm.cli.submit import fetch_film
+    from farm.client import Farm
+
+    chosen = chosen_job(Farm.from_settings(), job)
+    fetched: dict[str, Any] = {"job": chosen.name}
+    if output or not (contact or report):
+        suffix = chosen.spec.output.suffix
+        target = output or chosen.name + suffix
+        check_target(target, suffix)
+        fetched["film"] = fetch_film(chosen, target)
+    for name, target_file in (("contact.png", contact), ("report.json", report)):
+        if target_file:
+            path = chosen.fetch_output(name, target_file)
+            fetched[name.partition(".")[0]] = str(path)
+            say(f"{name.partition('.')[0]}: {path}")
+    if as_json:
+        put_json(fetched)
+
+
+def cancel(job: JobName = None, *, as_json: AsJson = False) -> None:
+    """Stop a job; the frames it has stay.
+
+    `farm resume JOB` goes on from them.
+    """
+    from farm.client import Farm
+
+    chosen = chosen_job(Farm.from_settings(), job)
+    ended_before = chosen.status().ended
+    after = chosen.cancel()
+    if ended_before:
+        say(f"{after.job} had ended before: it is {after.state}")
+    _put_after(after, as_json)
+
+
+def resume(job: JobName = None, *, as_json: AsJson = False) -> None:
+    """Go on with a job that failed, was canceled, or that Redis forgot."""
+    from farm.cli.following import lack_of
+    from farm.client import Farm
+
+    after = chosen_job(Farm.from_settings(), job).resume()
+    _put_after(after, as_json)
+    if lack := lack_of(after):
+        warn(lack)
+
+
+def _put_after(status: JobStatus, as_json: bool) -> None:
+    if as_json:
+        put_json(job_plain(status))
+    else:
+        put(f"{status.job} {status.state}")
+
+
+def put_lines_apart() -> None:
+    """An empty line between two parts."""
+    put("")
+
+
+def _list_row(status: JobStatus) -> tuple[Any, ...]:
+    return (
+        status.job,
+        state_text(status.state),
+        f"{status.fraction:.0%}",
+        str(status.frame_count or "–"),
+        status.style_name,
+        age_text(status.created_s),
+        duration_text(status.elapsed_s),
+    )
+
+
+def _stage_row(status: JobStatus, stage: Stage) -> tuple[str, ...]:
+    from farm.cli.progress import STAGE_TITLE
+
+    part = status.stage(stage)
+    known = bool(status.frame_count) or stage is Stage.PLAN
+    return (
+        STAGE_TITLE[stage],
+        f"{part.tasks_done}/{part.tasks}" if known else "–",
+        f"{part.frames_done}/{part.frames}" if known and part.frames else "–",
+        str(part.tasks_running or ""),
+    )
+
+
+def _facts(status: JobStatus) -> list[tuple[str, Any]]:
+    speed = rate_text(status.frames_per_s) or "–"
+    if status.eta_s is not None:
+        speed += f", {duration_text(status.eta_s)} left"
+    facts: list[tuple[str, Any]] = [
+        ("job", status.job),
+        ("state", state_text(status.state)),
+        ("clip", status.name),
+        ("style", status.style_name),
+        ("frames", str(status.frame_count or "not planned yet")),
+        ("submitted", age_text(status.created_s)),
+        ("time", duration_text(status.elapsed_s)),
+        ("speed", speed),
+        ("workers", f"{len(status.workers)} of {status.workers_alive} on it {' '.join(status.workers)}".rstrip()),
+    ]
+    if status.error:
+        facts.append(("error", status.error))
+    return facts

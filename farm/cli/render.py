@@ -1,0 +1,175 @@
+"""`farm render`: one clip from start to film, with a farm of its own where none is configured."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from farm.cli.failures import INTERRUPTED
+from farm.cli.flags import with_painting
+from farm.cli.output import duration_text, job_plain, put_json, rate_text
+from farm.cli.request import (
+    CHUNK,
+    CODEC,
+    CRF,
+    Again,
+    AsJson,
+    Chunk,
+    Clip,
+    CodecName,
+    Crf,
+    Request,
+    Size,
+    Style,
+    check,
+    check_target,
+    request_from,
+)  # fmt: skip
+from farm.cli.terminal import say
+from farm.contract.params import Params
+from farm.contract.states import JobState
+
+if TYPE_CHECKING:
+    from farm.client import Farm, Job
+    from farm.settings import Settings
+    from farm.status import JobStatus
+
+OUTPUTS = {"contact": "contact.png", "report": "report.json"}
+"""What is laid beside the film: OUT.contact.png, OUT.report.json."""
+
+
+@with_painting
+def render(
+    clip: Clip,
+    style: Style,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="FILE", help="Where the film goes.", show_default=False)
+    ],
+    *,
+    size: Size = None,
+    chunk: Chunk = CHUNK,
+    codec: CodecName = CODEC,
+    crf: Crf = CRF,
+    again: Again = False,
+    as_json: AsJson = False,
+    params: Params,
+) -> None:
+    """Paint a clip and write the film, from start to end.
+
+    Uses the farm that is configured; where none is, starts one on this machine and ends it after.
+    """
+    request = request_from(clip, style, params, size=size, chunk=chunk, codec=codec, crf=crf, again=again)
+    check_target(output, request.output.suffix, clip)
+    check(request)
+    with some_farm() as farm:
+        status, files = paint(farm, request, Path(output))
+    if as_json:
+        put_json({**job_plain(status), **files})
+    else:
+        say(figures(status))
+
+
+def paint(farm: Farm, request: Request, target: Path) -> tuple[JobStatus, dict[str, str]]:
+    """Submit, watch, fetch film, contact sheet and report; on Ctrl-C cancels the job."""
+    from farm.cli.following import follow
+    from farm.cli.submit import fetch_film, send
+
+    job, status = send(farm, request)
+    try:
+        if status.state in (JobState.FAILED, JobState.CANCELED, JobState.PAUSED):
+            job.resume()
+        status = follow(job)
+    except (KeyboardInterrupt, SystemExit):
+        _give_up(job)
+        raise
+    film = Path(fetch_film(job, str(target)))
+    return status, {"film": str(film), **_fetch_beside(job, film)}
+
+
+def figures(status: JobStatus) -> str:
+    """What a render took, on one line."""
+    speed = rate_text(status.frame_count / status.elapsed_s) if status.elapsed_s else ""
+    return f"{status.frame_count} frames in {duration_text(status.elapsed_s)} ({speed} from submit to film)"
+
+
+@contextmanager
+def some_farm() -> Iterator[Farm]:
+    """The configured farm, or a private one that ends with the block."""
+    from farm.client import Farm
+    from farm.settings import Settings
+
+    settings = Settings.load()
+    with endings_raise():
+        if settings.configured:
+            yield Farm.from_settings(settings)
+            return
+        with _home(settings) as home, private_farm(home) as farm:
+            yield farm
+
+
+@contextmanager
+def private_farm(home: Path) -> Iterator[Farm]:
+    """A farm under `home` that ends with the block, come what may."""
+    raise NotImplementedError(home)
+    yield
+
+
+@contextmanager
+def endings_raise() -> Iterator[None]:
+    """Inside, SIGTERM and SIGHUP raise SystemExit, so that what was started is ended too."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        raise SystemExit(128 + number)
+
+    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
+    before: dict[int, Any] = {number: signal.signal(number, leave) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+@contextmanager
+def _home(settings: Settings) -> Iterator[Path]:
+    """`FARM_HOME` where it is set: painted frames stay there. Else a folder in the cache, removed after."""
+    if os.environ.get("FARM_HOME"):
+        yield settings.home
+        return
+    settings.cache_dir.mkdir(parents=True, exist_ok=True)
+    home = Path(tempfile.mkdtemp(prefix="render-", dir=settings.cache_dir))
+    try:
+        yield home
+    finally:
+        shutil.rmtree(home, ignore_errors=True)
+
+
+def _give_up(job: Job) -> None:
+    from farm.contract.errors import FarmError
+
+    say(f"canceling {job.name} …")
+    try:
+        job.cancel()
+    except FarmError as error:
+        say(f"could not cancel it: {error.message}")
+
+
+def _fetch_beside(job: Job, film: Path) -> dict[str, str]:
+    beside = {}
+    for name, output in OUTPUTS.items():
+        path = film.with_suffix("." + output)
+        beside[name] = str(job.fetch_output(output, path))
+        say(f"{name}: {path}")
+    return beside
+
+
+__all__ = ["INTERRUPTED", "render"]

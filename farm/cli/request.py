@@ -1,0 +1,96 @@
+"""What a submit asks for, as the command line has it: checked, before anything is started or written."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from farm.cli.flags import value_of
+from farm.contract.errors import InvalidInput
+from farm.contract.params import Params
+from farm.contract.spec import DEFAULT_CHUNK_FRAMES, DEFAULT_CRF, MAX_CRF, Codec, Media, Output, Spec
+
+Clip = Annotated[str, typer.Argument(metavar="CLIP", help="The film to paint, a file.", show_default=False)]
+Style = Annotated[
+    str,
+    typer.Option(
+        "--style", "-s", metavar="FILE|NAME", help="A picture, or a name that `farm styles` lists.", show_default=False
+    ),
+]
+Size = Annotated[
+    str | None,
+    typer.Option(
+        "--size", metavar="PX", help="The painted film's longer side. (default: the clip's)", show_default=False
+    ),
+]
+Chunk = Annotated[str, typer.Option("--chunk", metavar="N", help="Frames that one worker paints in a row.")]
+CodecName = Annotated[str, typer.Option("--codec", metavar="|".join(Codec), help="The film's codec.")]
+Crf = Annotated[
+    str, typer.Option("--crf", metavar=f"0…{MAX_CRF}", help="Quality of h264 and hevc: 0 is lossless, 51 the worst.")
+]
+Again = Annotated[bool, typer.Option("--again", help="Paint anew, also where the same was submitted before.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Data as JSON on stdout.")]
+
+CHUNK, CODEC, CRF = str(DEFAULT_CHUNK_FRAMES), str(Codec.H264), str(DEFAULT_CRF)
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """A submit's arguments."""
+
+    clip: str
+    style: str
+    size_px: int | None
+    chunk_frames: int
+    params: Params
+    output: Output
+    again: bool = False
+
+
+def request_from(
+    clip: str, style: str, params: Params, *, size: str | None, chunk: str, codec: str, crf: str, again: bool
+) -> Request:
+    """The request that command-line values make; InvalidParameter where one can't be used."""
+    request = Request(
+        clip, style, None if size is None else value_of(int, size), value_of(int, chunk), params,
+        Output(value_of(Codec, codec), value_of(int, crf)), again,
+    )  # fmt: skip
+    blank = Media("0" * 64, "", 0)
+    Spec("", blank, blank, "", request.size_px, request.chunk_frames, request.params, request.output)
+    return request
+
+
+def check(request: Request) -> None:
+    """Return if clip and style can be used; InvalidClip or InvalidStyle if not. Needs no farm."""
+    from farm import video
+    from farm.client import load_style
+
+    load_style(request.style)
+    video.check(Path(request.clip))
+
+
+def check_target(target: str, suffix: str, clip: str | None = None) -> None:
+    """Return if a film with `suffix` can be written to `target`; hours of painting must not end in a wrong path."""
+    path = Path(target)
+    if path.is_dir():
+        _require_writable(path, target)
+        return
+    if path.suffix.lower() != suffix:
+        better = path.with_suffix(suffix) if path.name else suffix
+        raise InvalidInput(
+            f"-o {target}: the film is a {suffix} file; give -o {better}, or another --codec", path=target
+        )
+    if clip is not None and path.exists() and Path(clip).exists() and path.samefile(clip):
+        raise InvalidInput(f"-o {target} is the clip itself; give another file", path=target)
+    parent = next(folder for folder in (path.absolute().parent, *path.absolute().parents) if folder.exists())
+    _require_writable(path if path.exists() else parent, target)
+
+
+def _require_writable(path: Path, target: str) -> None:
+    folder = path if path.is_dir() else path.parent
+    if not folder.is_dir() or not os.access(path, os.W_OK) or not os.access(folder, os.W_OK):
+        raise InvalidInput(f"-o {target}: {path} can't be written; give another place", path=target)
