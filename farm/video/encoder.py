@@ -99,7 +99,7 @@ class _Times:
 
 
 def _write(part: Path, job: _Job, images: Iterator[NDArray[np.uint8]]) -> EncodeResult:
-    index, how = job.index, profile(job.output, Fraction(*job.index.average_rate))
+    index, how = job.index, profile(job.output, Fraction(*job.index.average_rate), job.index.frame_count)
     times = _film_times(index, how.container.time_base(index.seconds_per_tick))
     first = _first(images, job.source)
     height, width = first.shape[:2]

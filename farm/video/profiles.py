@@ -16,6 +16,8 @@ THREADS = 4
 """Encoder threads. Fixed: x264 and x265 write other bytes with another number of threads."""
 
 _GOP_S = 2
+_MIN_B_FRAMES = 8
+"""x265 gives films shorter than its reordering delay (2 frames) an uninitialised DTS; far below this, no B-frames."""
 _COPIED_MP4 = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "mp2", "dts"})
 _PCM = frozenset({"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8"})
 _TITLES_MKV = frozenset({"subrip", "ass", "ssa", "webvtt", "dvd_subtitle", "hdmv_pgs_subtitle", "dvb_subtitle"})
@@ -64,8 +66,8 @@ class Profile:
         return film
 
 
-def profile(output: Output, rate: Fraction) -> Profile:
-    """How `output` is written at about `rate` frames a second."""
+def profile(output: Output, rate: Fraction, frame_count: int) -> Profile:
+    """How `output` is written: `frame_count` frames at about `rate` a second."""
     gop = str(max(1, round(_GOP_S * rate)))
     if output.codec is Codec.H264:
         # cpu-independent: the same bytes whichever vector instructions a machine has.
@@ -73,6 +75,8 @@ def profile(output: Output, rate: Fraction) -> Profile:
         return Profile("libx264", "yuv420p", MP4, None, options)
     if output.codec is Codec.HEVC:
         params = f"log-level=none:pools={THREADS}:frame-threads=1:keyint={gop}"
+        if frame_count < _MIN_B_FRAMES:
+            params += ":bframes=0"
         options = {"preset": "medium", "crf": str(output.crf), "x265-params": params}
         return Profile("libx265", "yuv420p", MP4, "hvc1", options)
     if output.codec is Codec.FFV1:
@@ -83,7 +87,7 @@ def profile(output: Output, rate: Fraction) -> Profile:
 
 def codecs() -> dict[Codec, bool]:
     """Which codecs this build of FFmpeg can write."""
-    return {codec: _has_encoder(profile(Output(codec=codec), Fraction(25)).encoder) for codec in Codec}
+    return {codec: _has_encoder(profile(Output(codec=codec), Fraction(25), 1).encoder) for codec in Codec}
 
 
 def _has_encoder(name: str) -> bool:

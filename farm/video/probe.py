@@ -1,0 +1,179 @@
+"""What a clip is, found quickly, and whether it is whole: what is asked before anything is uploaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import av
+import av.error
+
+from farm.contract.errors import InvalidClip
+from farm.video.color import ColorTags, tags_of
+from farm.video.geometry import orientation_of
+from farm.video.source import LIMITS, Limits, decoded, opened
+from farm.video.timeline import pixel_aspect, shown_size, time_base
+
+if TYPE_CHECKING:
+    from av.container import InputContainer
+    from av.video.frame import VideoFrame
+    from av.video.stream import VideoStream
+
+_STATES_DURATION = ("matroska", "flv", "asf")
+_TAIL_S = 1.0
+"""A clip whose last packet ends this much before the duration its header states is cut short."""
+
+
+@dataclass(frozen=True, slots=True)
+class TrackInfo:
+    """A sound or subtitle track."""
+
+    codec: str
+    language: str | None
+    channels: int = 0  # of sound
+    rate_hz: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class VideoInfo:
+    """What a clip says of itself, and what its first frame shows."""
+
+    path: str
+    container: str
+    codec: str
+    width: int  # as shown: turned, with square pixels
+    height: int
+    rotation_deg: int  # clockwise, 0 90 180 270
+    pixel_aspect: tuple[int, int]
+    time_base: tuple[int, int]
+    average_rate: tuple[int, int] | None
+    duration_s: float
+    declared_frames: int | None  # None: the container does not say
+    color: ColorTags
+    audio: tuple[TrackInfo, ...]
+    subtitles: tuple[TrackInfo, ...]
+
+
+def probe(path: Path | str, *, limits: Limits = LIMITS) -> VideoInfo:
+    """Open the clip and decode its first frame; InvalidClip in one line where that does not go."""
+    with opened(path, limits) as (container, stream):
+        return _info(path, container, stream, _first_frame(path, container, stream))
+
+
+def check(path: Path | str, *, limits: Limits = LIMITS) -> VideoInfo:
+    """`probe`, then read every packet and decode the last GOP: InvalidClip where the file is cut short."""
+    with opened(path, limits) as (container, stream):
+        info = _info(path, container, stream, _first_frame(path, container, stream))
+        _check_index(path, container, stream)
+        packets = _packets(container, stream)
+        _check_packets(path, info, packets, (container.duration or 0) / av.time_base)
+        _check_last_frames(path, container, stream, packets.last_key_pts)
+        return info
+
+
+def _first_frame(path: Path | str, container: InputContainer, stream: VideoStream) -> VideoFrame:
+    frame = next(decoded(container, stream), None)
+    if frame is None:
+        raise InvalidClip(f"{path} has no frame that can be decoded; export it again", path=str(path))
+    return frame
+
+
+def _info(path: Path | str, container: InputContainer, stream: VideoStream, frame: VideoFrame) -> VideoInfo:
+    aspect, orientation, base = pixel_aspect(stream), orientation_of(frame), time_base(stream)
+    width, height = shown_size(frame, aspect, orientation)
+    rate = stream.average_rate
+    return VideoInfo(
+        path=str(path),
+        container=container.format.name,
+        codec=stream.codec_context.codec.canonical_name,
+        width=width,
+        height=height,
+        rotation_deg=orientation.rotation_deg,
+        pixel_aspect=(aspect.numerator, aspect.denominator),
+        time_base=(base.numerator, base.denominator),
+        average_rate=(rate.numerator, rate.denominator) if rate else None,
+        duration_s=_declared_s(container, stream),
+        declared_frames=stream.frames or None,
+        color=tags_of(frame),
+        audio=tuple(_track(item) for item in container.streams.audio),
+        subtitles=tuple(_track(item) for item in container.streams.subtitles),
+    )
+
+
+def _track(stream: Any) -> TrackInfo:
+    context = stream.codec_context
+    if context is None:
+        return TrackInfo("unknown", stream.language)
+    codec = context.codec.canonical_name
+    if stream.type != "audio":
+        return TrackInfo(codec, stream.language)
+    return TrackInfo(codec, stream.language, context.layout.nb_channels, context.sample_rate)
+
+
+def _declared_s(container: InputContainer, stream: VideoStream) -> float:
+    if stream.duration:
+        return float(stream.duration * time_base(stream))
+    return (container.duration or 0) / av.time_base
+
+
+def _check_index(path: Path | str, container: InputContainer, stream: VideoStream) -> None:
+    """MP4 and MOV list where each frame lies: none may lie past the end of the file."""
+    if not container.format.name.startswith("mov"):
+        return
+    size_bytes = container.size
+    entries = [entry for entry in stream.index_entries if entry.size > 0]
+    whole = sum(entry.pos + entry.size <= size_bytes for entry in entries)
+    if whole < len(entries):
+        raise _cut_short(path, f"{whole} of {max(stream.frames, len(entries))} frames are there")
+
+
+@dataclass(frozen=True, slots=True)
+class _Packets:
+    """What reading every packet found."""
+
+    count: int  # of the video stream
+    corrupt: int
+    stop_s: float  # end of the last packet of any stream
+    last_key_pts: int | None
+
+
+def _packets(container: InputContainer, stream: VideoStream) -> _Packets:
+    container.seek(0)
+    count, corrupt, stop_s, last_key_pts = 0, 0, Fraction(0), None
+    for packet in container.demux():
+        if packet.pts is not None:
+            stop_s = max(stop_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
+        if packet.stream.index != stream.index or (packet.size == 0 and packet.dts is None):
+            continue
+        count += 1
+        corrupt += packet.is_corrupt
+        last_key_pts = packet.pts if packet.is_keyframe and packet.pts is not None else last_key_pts
+    return _Packets(count, corrupt, float(stop_s), last_key_pts)
+
+
+def _check_packets(path: Path | str, info: VideoInfo, packets: _Packets, declared_s: float) -> None:
+    """AVI states its number of frames, Matroska, FLV and ASF their duration: the packets must reach it."""
+    if packets.corrupt:
+        raise _cut_short(path, f"{packets.corrupt} of {packets.count} frames are broken")
+    declared = info.declared_frames or 0
+    if info.container == "avi" and packets.count < declared:
+        raise _cut_short(path, f"{packets.count} of {declared} frames are there")
+    if info.container.startswith(_STATES_DURATION) and packets.stop_s < declared_s - _TAIL_S:
+        raise _cut_short(path, f"{packets.stop_s:.1f} of {declared_s:.1f} s are there")
+
+
+def _check_last_frames(path: Path | str, container: InputContainer, stream: VideoStream, key_pts: int | None) -> None:
+    if key_pts is None:
+        return
+    try:
+        container.seek(key_pts, stream=stream)
+    except av.error.FFmpegError:
+        return
+    if next(decoded(container, stream), None) is None:
+        raise _cut_short(path, "its last frames can't be decoded")
+
+
+def _cut_short(path: Path | str, what: str) -> InvalidClip:
+    return InvalidClip(f"{path} is cut short: {what}; export or download it again", path=str(path))
