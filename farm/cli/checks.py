@@ -217,7 +217,7 @@ def _codecs() -> Iterator[Check]:
             "reinstall PyAV: pip install --force-reinstall av",
         )
         return
-    yield Check("codecs", Verdict.OK, ", ".join(f"{codec} ({found[codec]})" for codec in Codec))
+    yield Check("codecs", Verdict.OK, ", ".join(Codec))
 
 
 def _disk(settings: Settings) -> Iterator[Check]:

@@ -30,18 +30,18 @@ def demo(
     as_json: AsJson = False,
 ) -> None:
     """Paint a real clip on a private farm."""
-    from farm.cli.render import endings_raise, figures, paint, private_farm
+    from farm.cli.render import figures, paint, private_farm
 
     if frames < 1:
         raise InvalidInput(f"--frames {frames} is no number of frames; give 1 or more", value=frames)
     target = Path(folder) / "demo.mp4"
     target.parent.mkdir(parents=True, exist_ok=True)
-    with endings_raise(), tempfile.TemporaryDirectory(prefix="farm-demo-") as work:
+    with tempfile.TemporaryDirectory(prefix="farm-demo-") as work:
         clip = Path(work) / "bunny.mp4"
         trim(sample_clip(), clip, frames)
         say(f"painting {frames} frames of Big Buck Bunny at {SIZE_PX} px in the style {STYLE}")
         request = Request(str(clip), STYLE, SIZE_PX, CHUNK_FRAMES, Params(), Output())
-        with private_farm(Path(work) / "home") as farm:
+        with private_farm() as farm:
             status, files = paint(farm, request, target)
     report = target.with_name("report.json")
     shutil.move(files["report"], report)

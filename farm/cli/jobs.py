@@ -43,9 +43,9 @@ def list_jobs(
         say("no job yet; `farm submit CLIP --style NAME` makes one")
         return
     put_table(
-        ("JOB", "STATE", "DONE", "FRAMES", "STYLE", "SUBMITTED", "TIME"),
+        ("JOB", "STATE", "PAINTED", "STYLE", "SUBMITTED", "TIME"),
         map(_list_row, statuses),
-        right=frozenset({2, 3, 6}),
+        right=frozenset({2, 5}),
     )
     if len(statuses) < len(records):
         say(f"{len(records) - len(statuses)} older jobs; `farm list --limit 0` shows all", "dim")
@@ -158,12 +158,15 @@ def _list_row(status: JobStatus) -> tuple[Any, ...]:
     return (
         status.job,
         state_text(status.state),
-        f"{status.fraction:.0%}",
-        str(status.frame_count or "–"),
+        _painted(status),
         status.style_name,
         age_text(status.created_s),
         duration_text(status.elapsed_s),
     )
+
+
+def _painted(status: JobStatus) -> str:
+    return f"{status.stage(Stage.STYLIZE).frames_done}/{status.frame_count}" if status.frame_count else "–"
 
 
 def _stage_row(status: JobStatus, stage: Stage) -> tuple[str, ...]:

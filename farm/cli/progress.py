@@ -70,7 +70,7 @@ class BarProgress:
 
     def warn(self, text: str) -> None:
         """See Progress."""
-        self._console.print(f"farm: {one_line(text)}", style="yellow", markup=False, soft_wrap=True)
+        self._console.print(f"farm: {one_line(text)}", style="yellow", markup=False)
 
 
 class LineProgress:
@@ -97,11 +97,11 @@ class LineProgress:
         if status.state is self._state and not grown and now_s < self._said_s + LINE_EVERY_S:
             return
         self._state, self._fraction, self._said_s = status.state, status.fraction, now_s
-        self._console.print(status_line(status), markup=False, soft_wrap=True)
+        self._console.print(status_line(status), markup=False)
 
     def warn(self, text: str) -> None:
         """See Progress."""
-        self._console.print(f"farm: {one_line(text)}", markup=False, soft_wrap=True)
+        self._console.print(f"farm: {one_line(text)}", markup=False)
 
 
 class JsonProgress:
@@ -129,7 +129,7 @@ class JsonProgress:
 
     def warn(self, text: str) -> None:
         """See Progress."""
-        self._notes.print(f"farm: {one_line(text)}", style="yellow", markup=False, soft_wrap=True)
+        self._notes.print(f"farm: {one_line(text)}", style="yellow", markup=False)
 
 
 @dataclass(slots=True)
@@ -171,7 +171,6 @@ def status_line(status: JobStatus) -> str:
     parts = [f"{status.job}: {status.state}"]
     if status.frame_count:
         parts.append(f"{status.stage(Stage.STYLIZE).frames_done}/{status.frame_count} frames painted")
-        parts.append(f"{status.fraction:.0%} of the work done")
     if status.frames_per_s:
         parts.append(rate_text(status.frames_per_s))
     if status.eta_s is not None:
@@ -250,7 +249,7 @@ def _footer(status: JobStatus) -> RenderableType:
     if status.ended:
         return Text("")
     alive = status.workers_alive
-    text = f"  {len(status.workers)} of {alive} worker{'' if alive == 1 else 's'} on it"
+    text = f"{len(status.workers)} of {alive} worker{'' if alive == 1 else 's'} on it"
     if status.workers:
         text += ": " + ", ".join(status.workers)
-    return Text(one_line(text).rjust(0), style="dim", no_wrap=True, overflow="ellipsis")
+    return Text("  " + one_line(text), style="dim", no_wrap=True, overflow="ellipsis")

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-import shutil
-import signal
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from farm.cli.failures import INTERRUPTED
 from farm.cli.flags import with_painting
 from farm.cli.output import duration_text, job_plain, put_json, rate_text
 from farm.cli.request import (
@@ -40,7 +35,6 @@ from farm.contract.states import JobState
 
 if TYPE_CHECKING:
     from farm.client import Farm, Job
-    from farm.settings import Settings
     from farm.status import JobStatus
 
 OUTPUTS = {"contact": "contact.png", "report": "report.json"}
@@ -103,54 +97,31 @@ def figures(status: JobStatus) -> str:
 
 @contextmanager
 def some_farm() -> Iterator[Farm]:
-    """The configured farm, or a private one that ends with the block."""
+    """The configured farm, or a private one that ends with the block.
+
+    Where `FARM_HOME` is set the private farm keeps its frames there: the same render goes on from them.
+    """
     from farm.client import Farm
     from farm.settings import Settings
 
     settings = Settings.load()
-    with endings_raise():
-        if settings.configured:
-            yield Farm.from_settings(settings)
-            return
-        with _home(settings) as home, private_farm(home) as farm:
-            yield farm
-
-
-@contextmanager
-def private_farm(home: Path) -> Iterator[Farm]:
-    """A farm under `home` that ends with the block, come what may."""
-    raise NotImplementedError(home)
-    yield
-
-
-@contextmanager
-def endings_raise() -> Iterator[None]:
-    """Inside, SIGTERM and SIGHUP raise SystemExit, so that what was started is ended too."""
-
-    def leave(number: int, _frame: FrameType | None) -> None:
-        raise SystemExit(128 + number)
-
-    numbers = [signal.SIGTERM, *([signal.SIGHUP] if hasattr(signal, "SIGHUP") else [])]
-    before: dict[int, Any] = {number: signal.signal(number, leave) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-@contextmanager
-def _home(settings: Settings) -> Iterator[Path]:
-    """`FARM_HOME` where it is set: painted frames stay there. Else a folder in the cache, removed after."""
-    if os.environ.get("FARM_HOME"):
-        yield settings.home
+    if settings.configured:
+        yield Farm.from_settings(settings)
         return
-    settings.cache_dir.mkdir(parents=True, exist_ok=True)
-    home = Path(tempfile.mkdtemp(prefix="render-", dir=settings.cache_dir))
-    try:
-        yield home
-    finally:
-        shutil.rmtree(home, ignore_errors=True)
+    with private_farm(settings.home if os.environ.get("FARM_HOME") else None) as farm:
+        yield farm
+
+
+@contextmanager
+def private_farm(home: Path | None = None) -> Iterator[Farm]:
+    """A farm of our own that ends with the block, come what may. Without `home`, nothing of it stays."""
+    from farm.cli.steps import Steps
+    from farm.client import Farm
+    from farm.stack import private_stack
+
+    with Steps("starting a private farm") as steps, private_stack(home, on_event=steps.show) as info:
+        steps.done()
+        yield Farm.from_settings(info.settings)
 
 
 def _give_up(job: Job) -> None:
@@ -170,6 +141,3 @@ def _fetch_beside(job: Job, film: Path) -> dict[str, str]:
         beside[name] = str(job.fetch_output(output, path))
         say(f"{name}: {path}")
     return beside
-
-
-__all__ = ["INTERRUPTED", "render"]

@@ -5,12 +5,18 @@ from __future__ import annotations
 import importlib.util
 import os
 import sys
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
+from farm.cli.output import put_facts, put_json
 from farm.cli.request import AsJson
+from farm.cli.terminal import say
+from farm.contract.codec import to_plain
 from farm.contract.errors import InvalidInput, StackError
+
+if TYPE_CHECKING:
+    from farm.stack import StackInfo
 
 Workers = Annotated[
     int | None,
@@ -25,13 +31,35 @@ def up(*, workers: Workers = None, as_json: AsJson = False) -> None:
 
     Redis, an S3 server, a coordinator, workers and the monitoring page, on free loopback ports.
     """
+    from farm.cli.steps import Steps
     from farm.settings import Settings
     from farm.stack import Stack
 
-    if workers is not None and workers < 0:
-        raise InvalidInput(f"--workers {workers} is negative; give 0 or more", value=workers)
     stack = Stack(Settings.load().home)
-    raise NotImplementedError(stack)
+    before = {part.name for part in stack.status().parts if part.running}
+    with Steps("starting") as steps:
+        info = stack.up(workers, on_event=steps.show)
+    if as_json:
+        put_json(_plain(info))
+        return
+    new = [part.name for part in info.parts if part.name not in before]
+    say(f"started {', '.join(new)}" if new else "it is up already", "green")
+    put_facts(_addresses(info))
+    say("`farm submit CLIP --style NAME` paints, `farm down` ends it")
+
+
+def down(*, as_json: AsJson = False) -> None:
+    """End the private farm that `farm up` started."""
+    from farm.cli.steps import Steps
+    from farm.settings import Settings
+    from farm.stack import Stack
+
+    with Steps("ending") as steps:
+        ended = Stack(Settings.load().home).down(steps.show)
+    if as_json:
+        put_json({"ended": list(ended)})
+    else:
+        say(f"ended {', '.join(ended)}" if ended else "no private farm is up")
 
 
 def worker(
@@ -71,6 +99,26 @@ def _require_installed(modules: tuple[str, ...], extra: str) -> None:
         raise StackError(f"{' and '.join(missing)} is not installed here; pip install 'farm[{extra}]'", part=extra)
 
 
-def down(*, as_json: AsJson = False) -> None:
-    """End the private farm that `farm up` started."""
-    raise NotImplementedError
+def _addresses(info: StackInfo) -> list[tuple[str, str]]:
+    settings = info.settings
+    return [
+        ("Redis", settings.redis_url_shown),
+        ("store", f"{settings.s3_endpoint}, bucket {settings.s3_bucket}"),
+        ("workers", str(sum(part.name.startswith("worker") and part.running for part in info.parts))),
+        ("monitor", info.flower_url),
+        ("  login", f"{info.flower_user} {info.flower_password}"),
+        ("logs", str(info.home / "logs")),
+        ("home", str(info.home)),
+    ]
+
+
+def _plain(info: StackInfo) -> dict[str, Any]:
+    settings = info.settings
+    return {
+        "home": str(info.home),
+        "logs": str(info.home / "logs"),
+        "redis": settings.redis_url_shown,
+        "store": {"endpoint": settings.s3_endpoint, "bucket": settings.s3_bucket},
+        "monitor": {"url": info.flower_url, "user": info.flower_user, "password": info.flower_password},
+        "parts": [{**to_plain(part), "log": str(part.log)} for part in info.parts],
+    }

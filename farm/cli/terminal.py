@@ -33,7 +33,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 def say(text: str, style: str = "") -> None:
     """One line for people, on stderr."""
-    err().print(one_line(text), style=style, soft_wrap=True, markup=False, highlight=False, emoji=False)
+    err().print(one_line(text), style=style, markup=False, highlight=False, emoji=False)
 
 
 def warn(text: str) -> None:
