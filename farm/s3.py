@@ -1,3 +1,4 @@
+# ruff: noqa: PLC0415 - boto3 loads only where S3 is used, so that the command line is quick
 """The S3 client of the farm: how it is made, what its failures mean, and uploads in parts.
 
 boto3 is imported on first use, so that the command line answers quickly without it.

@@ -1,3 +1,4 @@
+# ruff: noqa: PLC0415 - boto3 loads only where S3 is used, so that the command line is quick
 """The store: specs, plans, media, frames, manifests and films, in S3 or any server that speaks it.
 
 Owns what makes the farm's objects trustworthy: they are written once (the first writer wins, a loser adopts what is
@@ -14,7 +15,7 @@ import logging
 import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -338,7 +339,7 @@ class S3Store:
             answer = self._client.get_object(Bucket=self._bucket, Key=key)
             info = ObjectInfo(key, answer["ContentLength"], answer["Metadata"].get(SHA256, ""))
             progress = _Progress(info.size_bytes, on_progress)
-            with answer["Body"] as body:
+            with closing(answer["Body"]) as body:
                 for block in body.iter_chunks(READ_BYTES):
                     digest.update(block)
                     write(block)
