@@ -116,8 +116,9 @@ def _not_a_clip(file: Path, error: Exception) -> InvalidClip:
     with file.open("rb") as stream:
         head = stream.read(12)
     if head[4:8] in (b"ftyp", b"moov", b"mdat", b"free", b"wide"):
-        why = "its index (moov) is missing or broken: the file is cut short; export or download it again"
-    elif head.isascii() and not any(byte < 9 for byte in head):
+        message = f"{file} is cut short: its index (the moov box) is missing or broken; export or download it again"
+        return InvalidClip(message, path=str(file))
+    if head.isascii() and not any(byte < 9 for byte in head):
         why = "it looks like text; give a video file, e.g. an mp4"
     else:
         why = "no container the farm reads is in it; export it as mp4, mov, mkv or webm"

@@ -1,0 +1,66 @@
+"""From frames and cuts to shots, chunks and boundaries. Pure: no clip is opened here.
+
+Chunks cover each frame once, never cross a cut, are never longer than asked, and within a shot differ by one frame
+at most: no runts.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from itertools import pairwise
+
+from farm.contract.errors import InvalidParameter
+from farm.contract.plan import Boundary, Chunk, FrameRange, Plan
+
+
+def make_plan(  # noqa: PLR0917 - the plan's own facts, in its order
+    frame_count: int,
+    size_wh: tuple[int, int],
+    cuts: Iterable[int],
+    chunk_frames: int,
+    blend_frames: int,
+    index_sha256: str,
+) -> Plan:
+    """The plan of a clip of `frame_count` frames whose shots start at frame 0 and at each of `cuts`.
+
+    `chunk_frames`: longest chunk; `blend_frames`: frames of a boundary's blend window (0: chunks are not blended).
+    """
+    if frame_count < 1:
+        raise InvalidParameter(
+            f"a clip of {frame_count} frames has nothing to paint; give one with frames", value=frame_count
+        )
+    if chunk_frames < 1:
+        raise InvalidParameter(f"--chunk {chunk_frames} is too small; give 1 or more", name="chunk", value=chunk_frames)
+    shots = _shots(frame_count, cuts)
+    chunks = tuple(chunk for number, shot in enumerate(shots) for chunk in _chunks(shot, number, chunk_frames))
+    return Plan(
+        frame_count=frame_count,
+        width=size_wh[0],
+        height=size_wh[1],
+        index_sha256=index_sha256,
+        shots=shots,
+        chunks=chunks,
+        boundaries=_boundaries(chunks, blend_frames),
+    )
+
+
+def _shots(frame_count: int, cuts: Iterable[int]) -> tuple[FrameRange, ...]:
+    inside = sorted({cut for cut in cuts if 0 < cut < frame_count})
+    return tuple(FrameRange(start, stop) for start, stop in pairwise([0, *inside, frame_count]))
+
+
+def _chunks(shot: FrameRange, number: int, chunk_frames: int) -> list[Chunk]:
+    length = len(shot)
+    count = -(-length // chunk_frames)
+    edges = [shot.start + part * length // count for part in range(count + 1)]
+    return [Chunk(start, stop, number) for start, stop in pairwise(edges)]
+
+
+def _boundaries(chunks: tuple[Chunk, ...], blend_frames: int) -> tuple[Boundary, ...]:
+    if blend_frames < 1:
+        return ()
+    return tuple(
+        Boundary(later.start, min(later.start + blend_frames, later.stop), later.shot, earlier.start)
+        for earlier, later in pairwise(chunks)
+        if earlier.shot == later.shot
+    )
