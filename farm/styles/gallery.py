@@ -35,6 +35,8 @@ STYLES = {
         Style("dots", "Sunset over water in pure dots of colour, left to the eye to mix", 13),
         Style("mosaic", "Glass and gold tesserae in rings and waves, set in dark grout", 17),
         Style("glass", "Jewel-coloured shards of stained glass in dark lead", 19),
+        Style("wave", "Woodblock seas: flat indigo washes, carved lines, curling foam", 23),
+        Style("ink", "Mountains in mist, brushed wet and dry in black ink, one red sun", 29),
     )
 }
 
