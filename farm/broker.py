@@ -83,8 +83,13 @@ def _send(app: Celery, name: str, argument: Any, queue: str, **options: Any) -> 
 
     try:
         app.send_task(
-            name, args=[] if argument is None else [argument], queue=queue, ignore_result=True,
-            retry=True, retry_policy={"max_retries": 3, "interval_start": 0.1, "interval_max": 1.0}, **options,
+            name,
+            args=[] if argument is None else [argument],
+            queue=queue,
+            ignore_result=True,
+            retry=True,
+            retry_policy={"max_retries": 3, "interval_start": 0.1, "interval_max": 1.0},
+            **options,
         )
     except (OperationalError, OSError) as error:
         raise LedgerUnavailable(f"Redis does not take messages ({error}); start it, or `farm up`") from error

@@ -110,8 +110,15 @@ class Farm:
         self.check()
         nonce = secrets.token_hex(8) if again else ""
         spec = _build_spec(
-            clip_path.stem, source, style_file.media, style_file.name, size_px, chunk_frames, params,
-            output or Output(), nonce,
+            clip_path.stem,
+            source,
+            style_file.media,
+            style_file.name,
+            size_px,
+            chunk_frames,
+            params,
+            output or Output(),
+            nonce,
         )
         self._upload(spec, clip_path, style_file, on_upload)
         return self._start(spec)
@@ -124,7 +131,9 @@ class Farm:
         if len(matches) == 1:
             return Job(self, matches[0])
         if matches:
-            raise JobNotFound(f"{name!r} begins several jobs: {', '.join(matches[:5])}; give more of the name", job=name)
+            raise JobNotFound(
+                f"{name!r} begins several jobs: {', '.join(matches[:5])}; give more of the name", job=name
+            )
         if self.store.head(keys.spec(name)) is not None:  # the ledger was wiped, the store was not
             return Job(self, name)
         raise JobNotFound(f"no job {name!r}; `farm list` shows the jobs", job=name)
@@ -179,7 +188,9 @@ class Job:
         ledger = self.farm.ledger
         record = ledger.job(self.name)
         if record is None:
-            raise JobNotFound(f"the ledger has no job {self.name}; `farm resume {self.name}` reads it from the store", job=self.name)
+            raise JobNotFound(
+                f"the ledger has no job {self.name}; `farm resume {self.name}` reads it from the store", job=self.name
+            )
         return job_status(
             record,
             ledger.tasks(self.name),
@@ -207,12 +218,14 @@ class Job:
                 why = status.error or "it was canceled"
                 raise JobFailed(
                     f"{self.name} {status.state}: {why}; `farm resume {self.name}` goes on from the frames done",
-                    job=self.name, state=status.state,
+                    job=self.name,
+                    state=status.state,
                 )
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(
                     f"{self.name} is {status.state} after {timeout_s:g} s; it goes on, `farm watch {self.name}` follows it",
-                    job=self.name, timeout_s=timeout_s,
+                    job=self.name,
+                    timeout_s=timeout_s,
                 )
             time.sleep(poll_s)
 
@@ -253,9 +266,7 @@ class Job:
         """Go on with a failed, canceled or paused job, or one the ledger forgot, from what the store has."""
         spec = self.spec
         ledger = self.farm.ledger
-        ledger.create_job(
-            JobRecord(self.name, name=spec.name, style_name=spec.style_name, created_s=time.time())
-        )
+        ledger.create_job(JobRecord(self.name, name=spec.name, style_name=spec.style_name, created_s=time.time()))
         for task, record in ledger.tasks(self.name).items():
             if record.state in (TaskState.FAILED, TaskState.CANCELED):
                 ledger.move_task(self.name, task, TaskState.WAITING, attempt=0, error="")
@@ -274,7 +285,11 @@ class Job:
             return
         status = self.status()
         if status.ended and status.state is not JobState.SUCCEEDED:
-            raise JobFailed(f"{self.name} has no film: it {status.state}; `farm resume {self.name}`", job=self.name, state=status.state)
+            raise JobFailed(
+                f"{self.name} has no film: it {status.state}; `farm resume {self.name}`",
+                job=self.name,
+                state=status.state,
+            )
         raise WaitTimeout(f"{self.name} is not done, it is {status.state}; `farm watch {self.name}`", job=self.name)
 
 
@@ -294,7 +309,9 @@ def load_style(style: str | Path) -> StyleFile:
         return _style_from_file(path)
     text = str(style)
     if path.suffix or "/" in text or path.exists():
-        raise InvalidStyle(f"--style {text}: no such image file; give a picture, or a name from `farm styles`", path=text)
+        raise InvalidStyle(
+            f"--style {text}: no such image file; give a picture, or a name from `farm styles`", path=text
+        )
     from farm import styles
 
     data = styles.png(text)
@@ -312,15 +329,19 @@ def _style_from_file(path: Path) -> StyleFile:
     # The size is read by decoding at an eighth first: a small file can claim a huge picture.
     try:
         small = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)
-        image = None if small is None or small.size * 64 // 3 > MAX_STYLE_PIXELS else cv2.imdecode(
-            np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR
+        image = (
+            None
+            if small is None or small.size * 64 // 3 > MAX_STYLE_PIXELS
+            else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
         )
     except cv2.error:
         image = None
     if image is None:
         raise InvalidStyle(f"--style {path}: not a picture that can be read; give a PNG or JPEG", path=str(path))
     if min(image.shape[:2]) < 16:
-        raise InvalidStyle(f"--style {path}: {image.shape[1]}×{image.shape[0]} px is too small; give 16 px or more", path=str(path))
+        raise InvalidStyle(
+            f"--style {path}: {image.shape[1]}×{image.shape[0]} px is too small; give 16 px or more", path=str(path)
+        )
     suffix = path.suffix.lower()
     suffix = suffix if suffix in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff") else ".img"
     return StyleFile(path.stem, data, Media(hashlib.sha256(data).hexdigest(), suffix, size_bytes))
@@ -338,13 +359,27 @@ def _check_clip(path: Path) -> Media:
 
 
 def _build_spec(
-    name: str, source: Media, style: Media, style_name: str, size_px: int | None, chunk_frames: int,
-    params: Params, output: Output, again: str,
+    name: str,
+    source: Media,
+    style: Media,
+    style_name: str,
+    size_px: int | None,
+    chunk_frames: int,
+    params: Params,
+    output: Output,
+    again: str,
 ) -> Spec:
     return Spec(
-        name=name[:200], source=source, style=style, style_name=style_name[:200], size_px=size_px,
-        chunk_frames=chunk_frames, params=params, output=output,
-        weights_sha256=WEIGHTS_SHA256[params.backbone], again=again,
+        name=name[:200],
+        source=source,
+        style=style,
+        style_name=style_name[:200],
+        size_px=size_px,
+        chunk_frames=chunk_frames,
+        params=params,
+        output=output,
+        weights_sha256=WEIGHTS_SHA256[params.backbone],
+        again=again,
     )
 
 

@@ -23,17 +23,13 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 from urllib.parse import urlsplit
 
 from farm.contract.codec import from_json, to_json, to_plain
 from farm.contract.errors import AccessDenied, InvalidInput, LedgerUnavailable
 from farm.contract.messages import TaskId, TaskMessage
 from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, TASK_TRANSITIONS, JobState, TaskState
-
-if TYPE_CHECKING:
-    from redis import Redis
-    from redis.commands.core import Script
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,14 +110,22 @@ class Ledger(Protocol):
     def tasks(self, job: str) -> dict[TaskId, TaskRecord]:
         """All tasks the ledger knows of a job; one it does not know is waiting."""
 
-    def move_task(self, job: str, task: TaskId, after: TaskState, **changes: Any) -> bool:
-        """Bring a task to state `after` if its table has that way and nobody holds its lease."""
+    def move_task(
+        self,
+        job: str,
+        task: TaskId,
+        after: TaskState,
+        *,
+        before: Collection[TaskState] = tuple(TaskState),
+        **changes: Any,
+    ) -> bool:
+        """Bring a task from one of `before` to `after` if its table has that way and nobody holds its lease."""
 
     def frames_done(self, job: str) -> dict[TaskId, int]:
         """Frames done, by task."""
 
     def claim(self, message: TaskMessage, worker: str, lease_s: float) -> Lease | None:
-        """Take the task's lease and set it running; None where it is not to be run (held, done, stale, job not live)."""
+        """Take the task's lease and set it running; None where it is held, done or stale, or its job not live."""
 
     def renew(self, lease: Lease, lease_s: float) -> bool:
         """Hold the lease for another `lease_s`; False where it is lost."""
@@ -132,7 +136,7 @@ class Ledger(Protocol):
     def leased(self, job: str, tasks: Collection[TaskId]) -> set[TaskId]:
         """Those of `tasks` that an executor holds."""
 
-    def progress(self, lease: Lease, frames: int) -> None:
+    def progress(self, job: str, task: TaskId, frames: int) -> None:
         """Note how many frames of the task are done."""
 
     def heartbeat(self, info: WorkerInfo, ttl_s: float) -> None:
@@ -204,7 +208,7 @@ class RedisLedger:
         self._timeout_s = timeout_s
 
     @cached_property
-    def _redis(self) -> Redis:
+    def _redis(self) -> Any:  # redis-py types its answers as bytes | str, whatever `decode_responses` says
         from redis import Redis
         from redis.backoff import ExponentialBackoff
         from redis.retry import Retry
@@ -224,7 +228,7 @@ class RedisLedger:
             ) from error
 
     @cached_property
-    def _scripts(self) -> dict[str, Script]:
+    def _scripts(self) -> dict[str, Any]:
         sources = {"move_job": _MOVE_JOB, "move_task": _MOVE_TASK, "claim": _CLAIM, "renew": _RENEW}
         return {name: self._redis.register_script(source) for name, source in sources.items()}
 
@@ -282,9 +286,17 @@ class RedisLedger:
             plain = self._redis.hgetall(_job_key(job) + ":tasks")
         return {TaskId.parse(name): _task_record(raw) for name, raw in plain.items()}
 
-    def move_task(self, job: str, task: TaskId, after: TaskState, **changes: Any) -> bool:
+    def move_task(
+        self,
+        job: str,
+        task: TaskId,
+        after: TaskState,
+        *,
+        before: Collection[TaskState] = tuple(TaskState),
+        **changes: Any,
+    ) -> bool:
         """See Ledger."""
-        return self._move_task(job, task, after, "", changes)
+        return self._move_task(job, task, after, before, "", changes)
 
     def frames_done(self, job: str) -> dict[TaskId, int]:
         """See Ledger."""
@@ -310,7 +322,7 @@ class RedisLedger:
 
     def settle(self, lease: Lease, after: TaskState, **changes: Any) -> bool:
         """See Ledger."""
-        return self._move_task(lease.job, lease.task, after, lease.token, changes)
+        return self._move_task(lease.job, lease.task, after, tuple(TaskState), lease.token, changes)
 
     def leased(self, job: str, tasks: Collection[TaskId]) -> set[TaskId]:
         """See Ledger."""
@@ -322,10 +334,10 @@ class RedisLedger:
             held = pipe.execute()
         return {task for task, there in zip(ordered, held, strict=True) if there}
 
-    def progress(self, lease: Lease, frames: int) -> None:
+    def progress(self, job: str, task: TaskId, frames: int) -> None:
         """See Ledger."""
         with self._errors():
-            self._redis.hset(_job_key(lease.job) + ":frames", str(lease.task), str(frames))
+            self._redis.hset(_job_key(job) + ":frames", str(task), str(frames))
 
     def heartbeat(self, info: WorkerInfo, ttl_s: float) -> None:
         """See Ledger."""
@@ -358,8 +370,16 @@ class RedisLedger:
                 pipe.llen(f"{queue}\x06\x16{step}")
             return sum(pipe.execute())
 
-    def _move_task(self, job: str, task: TaskId, after: TaskState, token: str, changes: dict[str, Any]) -> bool:
-        sources = [state for state, ways in TASK_TRANSITIONS.items() if after in ways]
+    def _move_task(
+        self,
+        job: str,
+        task: TaskId,
+        after: TaskState,
+        before: Collection[TaskState],
+        token: str,
+        changes: dict[str, Any],
+    ) -> bool:
+        sources = task_sources(after, before)
         fresh = {"state": after, "since_s": time.time(), **_named(TaskRecord, changes)}
         keys = [_job_key(job) + ":tasks", _lease_key(job, task)]
         args = [str(task), json.dumps(to_plain(fresh)), _any_of(sources), token]
@@ -387,6 +407,11 @@ class RedisLedger:
                 f"Redis at {self.address} does not answer ({_first_line(error)}); start it, or `farm up`",
                 url=self.address,
             ) from error
+
+
+def task_sources(after: TaskState, before: Collection[TaskState]) -> list[TaskState]:
+    """The states among `before` from which the table has a way to `after`."""
+    return [state for state, ways in TASK_TRANSITIONS.items() if after in ways and state in before]
 
 
 def _job_key(job: str) -> str:

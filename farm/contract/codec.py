@@ -60,7 +60,8 @@ def from_plain(kind: type[T], plain: Any) -> T:
             raise UnknownVersion(
                 f"{kind.__name__} has version {found!r}, this farm reads {version}; "
                 "use the release of the farm that wrote it",
-                found=found, known=version,
+                found=found,
+                known=version,
             )
     try:
         return _build(kind, plain, kind.__name__)  # type: ignore[no-any-return]

@@ -42,20 +42,16 @@ def _param(default: object, doc: str, low: float | None = None, high: float | No
 class Params:
     """How a job is painted. Every field has a default, a range and a doc (see `describe`)."""
 
-    backbone: Backbone = _param(
-        Backbone.EFFICIENTNET_LITE0, "Network whose features define style and content."
-    )
+    backbone: Backbone = _param(Backbone.EFFICIENTNET_LITE0, "Network whose features define style and content.")
     optimizer: Optimizer = _param(Optimizer.ADAM, "Optimiser of the pixels.")
     steps: int = _param(120, "Steps per pyramid level of a shot's first frame.", 1, 5000)
     steps_anchor: int = _param(80, "Steps of an anchor carried from the one before.", 1, 5000)
     steps_next: int = _param(24, "Steps of a frame that follows a painted one.", 0, 5000)
-    pyramid: int = _param(3, "Levels of the coarse-to-fine pyramid, each twice the last.", 1, 6)
+    pyramid: int = _param(6, "Most levels of the coarse-to-fine pyramid, each twice the last.", 1, 8)
     content_weight: float = _param(0.05, "How strongly the clip's content is kept.", 0.0, 1e4)
     style_weight: float = _param(1.0, "How strongly the style is painted.", 0.0, 1e4)
-    tv_weight: float = _param(0.5, "Total variation: how smooth the paint lies.", 0.0, 1e4)
-    temporal_weight: float = _param(
-        20.0, "How firmly strokes follow the motion from the last frame.", 0.0, 1e6
-    )
+    tv_weight: float = _param(1.0, "Total variation: how smooth the paint lies.", 0.0, 1e4)
+    temporal_weight: float = _param(20.0, "How firmly strokes follow the motion from the last frame.", 0.0, 1e6)
     learning_rate: float = _param(0.03, "Step size of the optimiser, in units of [0, 1] pixels.", 1e-5, 10.0)
     flow: FlowMethod = _param(FlowMethod.DIS, "Optical flow method.")
     blend_frames: int = _param(6, "Frames over which a boundary is blended; 0 blends none.", 0, 64)
@@ -87,8 +83,12 @@ def describe() -> tuple[ParamDoc, ...]:
     """Every parameter with its type, default, doc and range, in order of declaration."""
     return tuple(
         ParamDoc(
-            info.name, type(info.default), info.default,
-            info.metadata["doc"], info.metadata["low"], info.metadata["high"],
+            info.name,
+            type(info.default),
+            info.default,
+            info.metadata["doc"],
+            info.metadata["low"],
+            info.metadata["high"],
         )
         for info in fields(Params)
         if info.default is not MISSING
@@ -102,13 +102,15 @@ def _check(info: Field[Any], value: object) -> None:
     if issubclass(kind, StrEnum):
         if not isinstance(value, kind):
             choices = ", ".join(kind)
-            raise InvalidParameter(f"{flag} {value!r} is unknown; choose one of: {choices}", name=info.name, value=value)
+            raise InvalidParameter(
+                f"{flag} {value!r} is unknown; choose one of: {choices}", name=info.name, value=value
+            )
         return
     right_kind = isinstance(value, int) if kind is int else isinstance(value, int | float)
     if not right_kind or isinstance(value, bool):
         raise InvalidParameter(f"{flag} {value!r} is not a number; give one", name=info.name, value=value)
     low, high = info.metadata["low"], info.metadata["high"]
-    if not low <= value <= high:  # type: ignore[operator]
+    if not low <= value <= high:
         raise InvalidParameter(
             f"{flag} {value} is outside its range; give a value from {low:g} to {high:g}", name=info.name, value=value
         )

@@ -33,7 +33,10 @@ class Codec(StrEnum):
 
 
 CONTAINER_SUFFIX: dict[Codec, str] = {
-    Codec.H264: ".mp4", Codec.HEVC: ".mp4", Codec.FFV1: ".mkv", Codec.PRORES: ".mov",
+    Codec.H264: ".mp4",
+    Codec.HEVC: ".mp4",
+    Codec.FFV1: ".mkv",
+    Codec.PRORES: ".mov",
 }
 """The container each codec is written in."""
 
@@ -63,7 +66,9 @@ class Output:
     def __post_init__(self) -> None:
         if not isinstance(self.codec, Codec):
             choices = ", ".join(Codec)
-            raise InvalidParameter(f"--codec {self.codec!r} is unknown; choose one of: {choices}", name="codec", value=self.codec)
+            raise InvalidParameter(
+                f"--codec {self.codec!r} is unknown; choose one of: {choices}", name="codec", value=self.codec
+            )
         _in_range("--crf", self.crf, 0, MAX_CRF)
 
     @property
@@ -119,4 +124,6 @@ def slug(name: str) -> str:
 
 def _in_range(flag: str, value: object, low: int, high: int) -> None:
     if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-        raise InvalidParameter(f"{flag} {value} is outside its range; give a whole number from {low} to {high}", name=flag, value=value)
+        raise InvalidParameter(
+            f"{flag} {value} is outside its range; give a whole number from {low} to {high}", name=flag, value=value
+        )

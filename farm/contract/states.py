@@ -55,7 +55,8 @@ JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
 
 TASK_TRANSITIONS: dict[TaskState, frozenset[TaskState]] = {
     _T.WAITING: frozenset({_T.QUEUED, _T.SUCCEEDED, _T.CANCELED}),
-    _T.QUEUED: frozenset({_T.RUNNING, _T.SUCCEEDED, _T.WAITING, _T.FAILED, _T.CANCELED}),
+    # queued -> queued: its message was lost and is sent again
+    _T.QUEUED: frozenset({_T.QUEUED, _T.RUNNING, _T.SUCCEEDED, _T.WAITING, _T.FAILED, _T.CANCELED}),
     _T.RUNNING: frozenset({_T.SUCCEEDED, _T.RETRYING, _T.QUEUED, _T.WAITING, _T.FAILED, _T.CANCELED}),
     _T.RETRYING: frozenset({_T.QUEUED, _T.RUNNING, _T.SUCCEEDED, _T.WAITING, _T.CANCELED}),
     _T.SUCCEEDED: frozenset({_T.WAITING}),  # its manifest or a frame was lost: done again

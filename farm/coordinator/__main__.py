@@ -1,0 +1,5 @@
+"""`python -m farm.coordinator`: run a coordinator."""
+
+from farm.coordinator.app import main
+
+main()

@@ -1,0 +1,149 @@
+"""The coordinator's Celery app: queues `coordinate` and `media`, and the timer behind the sweep."""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import socket
+import threading
+from functools import lru_cache
+from typing import Any
+
+from celery import signals
+
+from farm import __version__
+from farm.broker import ADVANCE, STAGE_TASK, SWEEP, make_app, publish, publish_sweep
+from farm.contract.codec import from_plain
+from farm.contract.errors import FarmError
+from farm.contract.messages import Queue, Stage, TaskMessage
+from farm.coordinator.advance import Coordinator
+from farm.heartbeat import Heartbeat
+from farm.ledger import RedisLedger, WorkerInfo
+from farm.media import MediaCache
+from farm.service import PROCESS_START_TIMEOUT_S, Parts, connect, log_to_stderr, process_name
+from farm.settings import Settings
+
+log = logging.getLogger(__name__)
+
+POOL_PROCESSES = 3
+"""Plans and assemblies take long, advances must not wait for them: no fewer than two."""
+
+settings = Settings.load()
+name = process_name("coordinator")
+app = make_app(settings, "farm-coordinator")
+app.conf.update(worker_proc_alive_timeout=PROCESS_START_TIMEOUT_S)
+_shutting_down = multiprocessing.get_context("fork").Event()  # told to the pool's processes through the fork
+
+
+@lru_cache(maxsize=1)
+def parts() -> Parts:
+    """This process's connections."""
+    return connect(settings, app, name, _shutting_down)
+
+
+@lru_cache(maxsize=1)
+def _coordinator() -> Coordinator:
+    own = parts()
+    return Coordinator(settings, own.store, own.ledger, lambda message: publish(app, message), own.ledger.queue_length)
+
+
+@lru_cache(maxsize=1)
+def _media() -> MediaCache:
+    return MediaCache(parts().store, settings.cache_dir)
+
+
+@app.task(name=ADVANCE)
+def advance(job: str) -> None:
+    """Bring a job as far as what exists allows."""
+    _coordinator().advance(job)
+
+
+@app.task(name=SWEEP)
+def sweep() -> None:
+    """Mend and advance every job under way."""
+    _coordinator().sweep()
+
+
+@app.task(name=STAGE_TASK[Stage.PLAN])
+def plan(payload: dict[str, Any]) -> None:
+    """Index a clip and cut it in chunks."""
+    from farm.coordinator.planning import plan_job
+
+    parts().executor.execute(from_plain(TaskMessage, payload), lambda run: plan_job(run, _media()))
+
+
+@app.task(name=STAGE_TASK[Stage.ASSEMBLE])
+def assemble(payload: dict[str, Any]) -> None:
+    """Encode a film and check it."""
+    from farm.coordinator.assembly import assemble_job
+
+    parts().executor.execute(from_plain(TaskMessage, payload), lambda run: assemble_job(run, _media()))
+
+
+class SweepTimer:
+    """Asks for a sweep every `sweep_s`; of several coordinators one does."""
+
+    def __init__(self) -> None:
+        self._ended = threading.Event()
+        self._ledger = RedisLedger(settings.redis_url)
+        self._thread = threading.Thread(target=self._run, name="sweep-timer", daemon=True)
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End, within a moment."""
+        self._ended.set()
+        self._thread.join(timeout=5)
+
+    def _run(self) -> None:
+        while not self._ended.wait(settings.sweep_s):
+            try:
+                if self._ledger.take_turn("sweep", settings.sweep_s * 0.9):
+                    publish_sweep(app, expires_s=max(settings.sweep_s, 5.0))
+            except FarmError as error:
+                log.warning("no sweep: %s", error)
+
+
+def _info() -> WorkerInfo:
+    return WorkerInfo(
+        name=name,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        device="cpu",
+        queues=_queues(),
+        threads=1,
+        versions={"farm": __version__},
+    )
+
+
+def _queues() -> tuple[str, ...]:
+    return tuple(os.environ.get("FARM_QUEUES", f"{Queue.COORDINATE},{Queue.MEDIA}").split(","))
+
+
+def main() -> None:
+    """Run the coordinator until SIGTERM."""
+    log_to_stderr()
+    timer, heartbeat = SweepTimer(), Heartbeat(RedisLedger(settings.redis_url), _info)
+
+    def ready(**_: object) -> None:
+        timer.start()
+        heartbeat.start()
+        log.info("%s ready", name)
+
+    def ending(**_: object) -> None:
+        _shutting_down.set()
+
+    def ended(**_: object) -> None:
+        timer.stop()
+        heartbeat.stop()
+
+    signals.worker_ready.connect(ready, weak=False)
+    signals.worker_shutting_down.connect(ending, weak=False)
+    signals.worker_shutdown.connect(ended, weak=False)
+    app.worker_main(
+        ["worker", "--hostname", name, "--queues", ",".join(_queues()), "--concurrency", str(POOL_PROCESSES),
+         "--loglevel", "WARNING", "--events", "--without-gossip", "--without-mingle"]
+    )  # fmt: skip

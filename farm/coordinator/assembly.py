@@ -1,0 +1,100 @@
+"""The assemble task: encode the final frames with the source's sound, read the film back, write the report."""
+
+from __future__ import annotations
+
+import tempfile
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from farm import __version__, sheet, video
+from farm.contract import keys
+from farm.contract.codec import from_json, to_json
+from farm.contract.messages import Manifest
+from farm.coordinator.report import build_report
+from farm.executor import Outcome, Run
+from farm.frames import FinalFrames
+from farm.media import MediaCache
+from farm.png import png_bytes, png_read
+from farm.video import FrameIndex
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+READ_AHEAD = 16
+READERS = 4
+SHEET_FRAMES = 6
+PROGRESS_EVERY = 8
+
+
+def assemble_job(run: Run, media: MediaCache) -> Outcome:
+    """Write film, poster, contact sheet, report and, last, `result.json`."""
+    spec = run.spec
+    with run.span("fetch"):
+        source = media.path(spec.source)
+        index = from_json(FrameIndex, run.store.get(keys.index(run.job)))
+    with tempfile.TemporaryDirectory(prefix="farm-assemble-") as folder:
+        film = Path(folder) / ("film" + spec.output.suffix)
+        with run.span("encode"):
+            encoded = video.encode(
+                film,
+                _final_frames(run),
+                index=index,
+                source=source,
+                output=spec.output,
+                metadata={"title": spec.name, "comment": f"painted by the farm {__version__}, job {run.job}"},
+                on_frame=lambda count: _progress(run, count, index.frame_count),
+            )
+        with run.span("read_back"):
+            video.read_back(film, index)
+        with run.span("put"):
+            run.store.put_file(keys.output(run.job, film.name), film)
+    _write_pictures(run, source, index)
+    manifests = [from_json(Manifest, run.store.get(key)) for key in run.store.list(keys.manifests(run.job))]
+    report = build_report(run.spec, run.plan, index, encoded, manifests, dict(run.timings_s))
+    run.store.put(keys.output(run.job, "report.json"), to_json(report), "application/json")
+    result = {"job": run.job, "film": keys.output(run.job, film.name), "frames": encoded.frame_count}
+    run.store.put(keys.output(run.job, "result.json"), to_json(result), "application/json")
+    return Outcome(versions={"farm": __version__})
+
+
+def _final_frames(run: Run) -> Iterator[NDArray[np.uint8]]:
+    """Every final frame in order, each checked against its SHA-256 as it is read; a few are read ahead."""
+    final = FinalFrames(run.job, run.plan)
+    with ThreadPoolExecutor(READERS, thread_name_prefix="frames") as pool:
+        ahead: deque[Future[bytes]] = deque()
+        for number in range(run.plan.frame_count):
+            ahead.append(pool.submit(run.store.get, final.key(number)))
+            if len(ahead) >= READ_AHEAD:
+                yield png_read(ahead.popleft().result())
+        while ahead:
+            yield png_read(ahead.popleft().result())
+
+
+def _progress(run: Run, count: int, total: int) -> None:
+    run.check()
+    if count % PROGRESS_EVERY == 0 or count == total:
+        run.progress(count)
+
+
+def _write_pictures(run: Run, source: Path, index: FrameIndex) -> None:
+    """Poster and contact sheet: source above painted, frames spread over the film."""
+    plan, final = run.plan, FinalFrames(run.job, run.plan)
+    count = min(SHEET_FRAMES, plan.frame_count)
+    numbers = [(2 * at + 1) * plan.frame_count // (2 * count) for at in range(count)]
+    pairs = []
+    for number in numbers:
+        content = next(video.decode(source, index, number, number + 1, (plan.width, plan.height)))
+        pairs.append((number, content, png_read(run.store.get(final.key(number)))))
+    spec = run.spec
+    lines = [
+        f"{spec.name}  ·  {spec.style_name}",
+        f"{plan.frame_count} frames  ·  {plan.width} × {plan.height}  ·  {len(plan.chunks)} chunks"
+        f"  ·  {spec.params.backbone}",
+    ]
+    contact = png_bytes(sheet.contact_sheet(pairs, lines))
+    run.store.put(keys.output(run.job, "contact.png"), contact, "image/png")
+    run.store.put(keys.output(run.job, "poster.png"), png_bytes(pairs[len(pairs) // 2][2]), "image/png")

@@ -1,0 +1,39 @@
+"""The plan task: index the clip, find its cuts, cut shots in chunks."""
+
+from __future__ import annotations
+
+import logging
+
+from farm import shots, video
+from farm.contract import keys
+from farm.contract.codec import to_json
+from farm.executor import Outcome, Run
+from farm.media import MediaCache
+from farm.plan import make_plan
+
+log = logging.getLogger(__name__)
+
+
+def plan_job(run: Run, media: MediaCache) -> Outcome:
+    """Write `index.json` and `plan.json`. The clip is decoded once, for its times and its cuts together."""
+    spec = run.spec
+    with run.span("fetch"):
+        clip = media.path(spec.source)
+    detector = shots.CutDetector()
+
+    def on_frame(number: int, image_bgr: shots.Image) -> None:
+        run.check()
+        detector.add(number, image_bgr)
+
+    with run.span("index"):
+        index = video.index(clip, on_frame)
+    size_wh = video.frame_size(index.width, index.height, spec.size_px)
+    plan = make_plan(
+        index.frame_count, size_wh, detector.cuts(), spec.chunk_frames, spec.params.blend_frames, index.sha256
+    )
+    run.store.put_once(keys.index(run.job), to_json(index), "application/json")
+    run.store.put_once(keys.plan(run.job), to_json(plan), "application/json")
+    log.info(
+        "%d frames, %d shots, %d chunks", plan.frame_count, len(plan.shots), len(plan.chunks), extra={"job": run.job}
+    )
+    return Outcome()

@@ -1,0 +1,82 @@
+"""What a Celery process of the farm has in common, coordinator or worker: its parts, its heartbeat, its end."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import sys
+import time
+from dataclasses import dataclass
+from typing import Any
+
+from farm.broker import publish_advance
+from farm.executor import Executor
+from farm.ledger import RedisLedger
+from farm.settings import Settings
+from farm.store import S3Store
+
+PROCESS_START_TIMEOUT_S = 120.0
+"""How long a pool process may take to start: importing torch from a cold disk takes a while."""
+
+
+def process_name(kind: str) -> str:
+    """A Celery node name, unique on this host: `worker-<FARM_WORKER_NAME or pid>@host`."""
+    own = os.environ.get("FARM_WORKER_NAME", "") or f"{kind}-{os.getpid()}"
+    return f"{own}@{socket.gethostname()}"
+
+
+@dataclass(frozen=True)
+class Parts:
+    """One process's connections. Made after the fork, never shared across one."""
+
+    settings: Settings
+    store: S3Store
+    ledger: RedisLedger
+    executor: Executor
+
+
+def connect(settings: Settings, app: Any, name: str, shutting_down: Any) -> Parts:
+    """Connect this process to store, ledger and queue."""
+    store, ledger = S3Store.from_settings(settings), RedisLedger(settings.redis_url)
+    executor = Executor(settings, store, ledger, name, lambda job: publish_advance(app, job), shutting_down.is_set)
+    return Parts(settings, store, ledger, executor)
+
+
+def log_to_stderr(level: int = logging.INFO) -> None:
+    """One line a record on stderr, with the facts it carries; JSON where FARM_LOG=json."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_JsonLines() if os.environ.get("FARM_LOG") == "json" else _Lines())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)
+    for chatty in ("botocore", "boto3", "urllib3", "celery.worker.strategy", "celery.app.trace", "pyscenedetect"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+
+
+_FACTS = ("job", "task", "attempt", "frame")
+
+
+class _Lines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        facts = " ".join(f"{name}={getattr(record, name)}" for name in _FACTS if hasattr(record, name))
+        text = f"{clock} {record.levelname.lower():<7} {record.name}: {record.getMessage()}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return f"{text}  [{facts}]" if facts else text
+
+
+class _JsonLines(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        plain: dict[str, object] = {
+            "time_s": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        plain.update({name: getattr(record, name) for name in _FACTS if hasattr(record, name)})
+        if record.exc_info:
+            plain["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(plain, ensure_ascii=False)

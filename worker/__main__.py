@@ -1,0 +1,5 @@
+"""`python -m worker`: run a worker."""
+
+from worker.app import main
+
+main()

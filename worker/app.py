@@ -1,0 +1,105 @@
+"""The worker's process: one Celery worker with one pool process, which owns the device.
+
+The parent answers Celery's remote control and Flower while the child paints; it never touches CUDA, so the
+fork is safe. The child loads its backbone once, keeps it, and sends the heartbeats: they end when it dies.
+"""
+
+from __future__ import annotations
+
+import logging
+import multiprocessing
+import os
+import socket
+from dataclasses import dataclass
+from functools import lru_cache
+
+from celery import Celery, signals
+
+from farm.broker import make_app
+from farm.contract.messages import Queue
+from farm.contract.params import Backbone
+from farm.executor import Executor
+from farm.heartbeat import Heartbeat
+from farm.ledger import RedisLedger, WorkerInfo
+from farm.service import PROCESS_START_TIMEOUT_S, Parts, connect, log_to_stderr, process_name
+from farm.settings import Settings
+from worker.device import Device, choose_device, limit_threads
+from worker.studio import Studio
+from worker.tasks import register
+
+log = logging.getLogger(__name__)
+
+
+@dataclass
+class Painters:
+    """The pool process: connections, device and studio, made after the fork."""
+
+    settings: Settings
+    app: Celery
+    name: str
+    queues: tuple[str, ...]
+
+    def __post_init__(self) -> None:
+        self.shutting_down = multiprocessing.get_context("fork").Event()
+        self.parts = lru_cache(maxsize=1)(self._connect)
+        self.studio = lru_cache(maxsize=1)(self._open_studio)
+
+    def tools(self) -> tuple[Executor, Studio]:
+        """This process's executor and studio."""
+        return self.parts().executor, self.studio()
+
+    def start(self, **_: object) -> None:
+        """At the pool process's start: take the device, then say so to the farm."""
+        studio = self.studio()
+        info = _worker_info(self, studio.device, studio.versions)
+        self.heartbeat = Heartbeat(self.parts().ledger, lambda: info)
+        self.heartbeat.start()
+        log.info("%s ready on %s", self.name, studio.device.title)
+
+    def stop(self, **_: object) -> None:
+        """At the pool process's end."""
+        self.heartbeat.stop()
+
+    def _connect(self) -> Parts:
+        return connect(self.settings, self.app, self.name, self.shutting_down)
+
+    def _open_studio(self) -> Studio:
+        return Studio(self.settings, self.parts().store, choose_device(self.settings))
+
+
+def main() -> None:
+    """Run a worker until SIGTERM."""
+    log_to_stderr()
+    settings = Settings.load()
+    limit_threads(settings.threads)
+    name = process_name("worker")
+    queues = tuple(os.environ.get("FARM_QUEUES", f"{Queue.STYLIZE},{Queue.BLEND}").split(","))
+    app = make_app(settings, "farm-worker")
+    app.conf.update(worker_proc_alive_timeout=PROCESS_START_TIMEOUT_S)
+    painters = Painters(settings, app, name, queues)
+    register(app, painters.tools)
+    signals.worker_process_init.connect(painters.start, weak=False)
+    signals.worker_process_shutdown.connect(painters.stop, weak=False)
+    signals.worker_shutting_down.connect(lambda **_: painters.shutting_down.set(), weak=False)
+    signals.worker_shutdown.connect(lambda **_: RedisLedger(settings.redis_url).forget_worker(name), weak=False)
+    app.worker_main(
+        ["worker", "--hostname", name, "--queues", ",".join(queues), "--concurrency", "1", "--loglevel", "WARNING",
+         "--events", "--without-gossip", "--without-mingle"]
+    )  # fmt: skip
+
+
+def _worker_info(painters: Painters, device: Device, versions: dict[str, str]) -> WorkerInfo:
+    from worker.engine.backbones import weights_sha256
+
+    found = {str(item): weights_sha256(item, painters.settings.weights_dir) for item in Backbone}
+    return WorkerInfo(
+        name=painters.name,
+        host=socket.gethostname(),
+        pid=os.getpid(),
+        device=device.title,
+        queues=painters.queues,
+        threads=painters.settings.threads,
+        memory_bytes=device.memory_bytes,
+        weights={item: sha256 for item, sha256 in found.items() if sha256},
+        versions=versions,
+    )

@@ -1,0 +1,133 @@
+"""Anchors and chunks: fetch, paint, put. Knows no Celery.
+
+Every frame starts from the *stored* 8-bit frame before it, and frames are written once, so a chunk
+resumed at any frame gives the same bytes as one that never stopped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from itertools import pairwise
+
+from farm.contract import keys
+from farm.contract.messages import FrameRecord
+from farm.contract.plan import Chunk
+from farm.executor import Outcome, Run
+from farm.png import png_bytes, png_read
+from worker.engine import Frame, Painted, StepProgress, carry, carry_far
+from worker.studio import Studio
+
+
+def paint_anchor(run: Run, studio: Studio) -> Outcome:
+    """A chunk's first frame: from nothing where its shot begins, else from the anchor before it."""
+    start = run.message.start
+    key = keys.anchor(run.job, start)
+    if (record := stored(run, key, start)) is None:
+        before = _chunk_before(run, start)
+        painted = _first(run, studio, start) if before is None else _carried_anchor(run, studio, before)
+        record = put_frame(run, key, start, painted)
+    run.progress(1)
+    return Outcome((record,), studio.device.title, studio.versions)
+
+
+def paint_chunk(run: Run, studio: Studio) -> Outcome:
+    """All frames of a chunk, each from the one before; the first is its anchor."""
+    chunk = _chunk_at(run, run.message.start)
+    data = run.store.get(keys.anchor(run.job, chunk.start))
+    result = run.store.put_once(keys.stylized(run.job, chunk.start), data, "image/png")
+    records = [FrameRecord(chunk.start, result.sha256, adopted=not result.written)]
+    last = png_read(data)
+    run.progress(1)
+    contents = studio.clip(run).frames(chunk.start, chunk.stop)
+    resuming = True
+    for number, (before, now) in enumerate(pairwise(_timed(run, contents)), start=chunk.start + 1):
+        run.check()
+        key = keys.stylized(run.job, number)
+        record = stored(run, key, number) if resuming else None
+        resuming = record is not None
+        if record is None:
+            record = put_frame(run, key, number, _next(run, studio, last, before, now))
+        records.append(record)
+        with run.span("get"):
+            last = png_read(run.store.get(key))
+        run.progress(len(records))
+    return Outcome(tuple(records), studio.device.title, studio.versions)
+
+
+def stored(run: Run, key: str, number: int) -> FrameRecord | None:
+    """The record of a frame that an earlier attempt stored, or None."""
+    info = run.store.head(key)
+    return None if info is None else FrameRecord(number, info.sha256, adopted=True)
+
+
+def put_frame(run: Run, key: str, number: int, painted: Painted) -> FrameRecord:
+    """Store a painted frame; where another executor was first, its frame is adopted."""
+    with run.span("png"):
+        data = png_bytes(painted.frame)
+    with run.span("put"):
+        result = run.store.put_once(key, data, "image/png")
+    losses = painted.losses if result.written else {}
+    return FrameRecord(number, result.sha256, losses, painted.steps, adopted=not result.written)
+
+
+def _first(run: Run, studio: Studio, start: int) -> Painted:
+    content = next(studio.clip(run).frames(start, start + 1))
+    painter = studio.painter(run)
+    with run.span("paint"):
+        return painter.paint_first(content, on_step=_checking(run))
+
+
+def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:
+    """Warp the anchor of the chunk before over that whole chunk, and paint from there."""
+    painted = png_read(run.store.get(keys.anchor(run.job, before.start)))
+    newest: list[Frame] = []
+
+    def contents() -> Iterator[Frame]:
+        for content in _timed(run, studio.clip(run).frames(before.start, before.stop + 1)):
+            run.check()
+            newest[:] = [content]
+            yield content
+
+    with run.span("flow"):
+        carried = carry_far(painted, contents(), run.spec.params.flow)
+    painter = studio.painter(run)
+    with run.span("paint"):
+        return painter.paint_anchor(newest[0], carried, on_step=_checking(run))
+
+
+def _next(run: Run, studio: Studio, last: Frame, before: Frame, now: Frame) -> Painted:
+    with run.span("flow"):
+        carried = carry(last, before, now, run.spec.params.flow)
+    painter = studio.painter(run)
+    with run.span("paint"):
+        return painter.paint_next(now, carried, on_step=_checking(run))
+
+
+def _checking(run: Run) -> Callable[[StepProgress], None]:
+    """Ask at every optimisation step whether to stop."""
+
+    def on_step(_progress: StepProgress) -> None:
+        run.check()
+
+    return on_step
+
+
+def _timed(run: Run, frames: Iterable[Frame]) -> Iterator[Frame]:
+    """Frames as they come, their decoding timed."""
+    source = iter(frames)
+    while True:
+        with run.span("decode"):
+            frame = next(source, None)
+        if frame is None:
+            return
+        yield frame
+
+
+def _chunk_at(run: Run, start: int) -> Chunk:
+    return next(chunk for chunk in run.plan.chunks if chunk.start == start)
+
+
+def _chunk_before(run: Run, start: int) -> Chunk | None:
+    """The chunk of the same shot that ends where this one starts, or None."""
+    own = _chunk_at(run, start)
+    return next((item for item in run.plan.chunks if item.stop == start and item.shot == own.shot), None)

@@ -1,0 +1,83 @@
+"""Which device this process paints on, and with how many threads."""
+
+from __future__ import annotations
+
+import os
+import platform
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from farm.contract.errors import InvalidParameter
+from farm.settings import Settings
+
+if TYPE_CHECKING:
+    import torch
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A device as the ledger and the manifests name it."""
+
+    torch_name: str  # "cpu", "cuda:0"
+    title: str  # "cpu (2 threads)", "NVIDIA H100 80GB HBM3"
+    memory_bytes: int
+
+
+def limit_threads(threads: int) -> None:
+    """Give this process `threads` CPU threads. Before torch or OpenCV first compute."""
+    for name in ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+        os.environ[name] = str(threads)
+
+
+def choose_device(settings: Settings) -> Device:
+    """The device `FARM_DEVICE` names; `auto` takes a GPU where there is one. InvalidParameter where it is not there."""
+    import cv2
+    import torch
+
+    cv2.setNumThreads(settings.threads)
+    torch.set_num_threads(settings.threads)
+    wanted = settings.device
+    if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        return Device("cpu", f"cpu ({settings.threads} threads)", _machine_memory_bytes())
+    if not torch.cuda.is_available():
+        raise InvalidParameter(
+            f"FARM_DEVICE={wanted}: torch sees no CUDA device; install the driver, or set FARM_DEVICE=cpu",
+            name="FARM_DEVICE",
+            value=wanted,
+        )
+    index = int(wanted.partition(":")[2] or 0)
+    if index >= torch.cuda.device_count():
+        raise InvalidParameter(
+            f"FARM_DEVICE={wanted}: this machine has {torch.cuda.device_count()} CUDA device(s), counted from 0",
+            name="FARM_DEVICE",
+            value=wanted,
+        )
+    return _cuda_device(torch.device("cuda", index))
+
+
+def versions() -> dict[str, str]:
+    """What may make one worker's pixels differ from another's."""
+    import cv2
+    import torch
+    import torchvision
+
+    from farm import __version__
+
+    return {
+        "farm": __version__,
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "opencv": cv2.__version__,
+    }
+
+
+def _cuda_device(device: torch.device) -> Device:
+    import torch
+
+    facts = torch.cuda.get_device_properties(device)
+    return Device(str(device), facts.name, facts.total_memory)
+
+
+def _machine_memory_bytes() -> int:
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

@@ -1,0 +1,97 @@
+"""What a worker process keeps between tasks: its device, loaded backbones, painters, frame indexes, media.
+
+A backbone is loaded once per process; a painter (the style's targets at every pyramid level) once per job.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TypeVar
+
+import torch
+
+from farm.contract import keys
+from farm.contract.codec import from_json, to_json
+from farm.contract.spec import Spec
+from farm.executor import Run
+from farm.media import MediaCache
+from farm.png import png_read
+from farm.settings import Settings
+from farm.store import Store
+from farm.video import FrameIndex, decode
+from worker.device import Device, versions
+from worker.engine import Frame, Network, Painter
+from worker.engine.backbones import load
+
+T = TypeVar("T")
+
+KEPT_PAINTERS = 2
+KEPT_INDEXES = 8
+
+
+@dataclass(frozen=True)
+class Clip:
+    """A job's source on this machine, at the size it is painted."""
+
+    path: Path
+    index: FrameIndex
+    size_wh: tuple[int, int]
+
+    def frames(self, start: int, stop: int) -> Iterator[Frame]:
+        """Source frames `[start, stop)`, each `(H, W, 3) uint8 sRGB` at the painted size."""
+        return decode(self.path, self.index, start, stop, self.size_wh)
+
+
+class Studio:
+    """One worker process's tools."""
+
+    def __init__(self, settings: Settings, store: Store, device: Device) -> None:
+        self.device = device
+        self.versions = versions()
+        self._settings = settings
+        self._store = store
+        self._media = MediaCache(store, settings.cache_dir)
+        self._network = lru_cache(maxsize=2)(self._load_network)
+        self._painters = _Kept[Painter](KEPT_PAINTERS)
+        self._indexes = _Kept[FrameIndex](KEPT_INDEXES)
+
+    def painter(self, run: Run) -> Painter:
+        """The painter of a job. WeightsMismatch where this worker has other weights than the spec names."""
+        spec, size_hw = run.spec, (run.plan.height, run.plan.width)
+        what = to_json([spec.style.sha256, spec.params, spec.weights_sha256, list(size_hw)])
+        return self._painters.get(what, lambda: self._make_painter(spec, size_hw))
+
+    def clip(self, run: Run) -> Clip:
+        """The job's source."""
+        index = self._indexes.get(run.job.encode(), lambda: from_json(FrameIndex, self._store.get(keys.index(run.job))))
+        return Clip(self._media.path(run.spec.source), index, (run.plan.width, run.plan.height))
+
+    def _make_painter(self, spec: Spec, size_hw: tuple[int, int]) -> Painter:
+        network = self._network(spec.params.backbone, spec.weights_sha256)
+        style = png_read(self._media.path(spec.style).read_bytes())
+        return Painter(network, spec.params, style, size_hw=size_hw, device=self.device.torch_name)
+
+    def _load_network(self, backbone: str, weights_sha256: str) -> Network:
+        from farm.contract.params import Backbone
+
+        torch.use_deterministic_algorithms(True, warn_only=True)
+        return load(Backbone(backbone), weights_sha256, self.device.torch_name, self._settings.weights_dir)
+
+
+class _Kept(dict[bytes, T]):
+    """The few values used last."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self._size = size
+
+    def get(self, key: bytes, make: Callable[[], T]) -> T:  # type: ignore[override]
+        """The value of `key`, made if it is not kept."""
+        value = self.pop(key) if key in self else make()
+        self[key] = value
+        while len(self) > self._size:
+            del self[next(iter(self))]
+        return value
