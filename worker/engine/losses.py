@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from farm.contract.params import Params
 from worker.engine.backbones.base import Network
@@ -50,7 +51,7 @@ def content_loss(features_bchw: Tensor, target_bchw: Tensor) -> Tensor:
 
 
 def tv_loss(image_bchw: Tensor) -> Tensor:
-    """Mean squared difference of horizontal neighbours plus that of vertical ones, a scalar (Mahendran & Vedaldi 2015)."""
+    """Mean squared difference of horizontal plus vertical neighbours, a scalar (Mahendran & Vedaldi 2015)."""
     dx = image_bchw[..., :, 1:] - image_bchw[..., :, :-1]
     dy = image_bchw[..., 1:, :] - image_bchw[..., :-1, :]
     return dx.square().mean() + dy.square().mean()
@@ -69,6 +70,18 @@ class Pull:
     mask: Tensor
 
 
+Phase = tuple[int, int]
+"""How far a network's grid is shifted, in px from the top and left."""
+
+PHASES: tuple[Phase, ...] = ((0, 0), (1, 1), (0, 1), (1, 0))
+"""The places where a stride of 2 can begin. A network that strides does not see patterns that fit its grid, and the
+optimiser fills the picture with them; walking through the phases, every pattern is seen."""
+
+
+MARGIN_PX = 16
+"""Width of the margin of reflection: the reach of the finest taps, and most of the coarse ones'."""
+
+
 class Objective:
     """The weighted losses of one picture at one size."""
 
@@ -85,20 +98,42 @@ class Objective:
         self._params = params
         self._style_grams = style_grams
         self._pull = pull
-        with torch.no_grad():
-            self._content = network(content_bchw)[network.content_tap]
+        self._content = content_bchw
+        self._content_features: dict[Phase, Tensor] = {}
 
-    def terms(self, image_bchw: Tensor) -> Tensor:
-        """`(5,) float32`: the weighted terms in the order of `TERMS`; minimise the last."""
-        params, features = self._params, self._network(image_bchw)
+    def terms(self, image_bchw: Tensor, phase: Phase = (0, 0)) -> Tensor:
+        """`(5,) float32`: the weighted terms in the order of `TERMS`; minimise the last.
+
+        `phase` shifts the network's grid by that many px from the top and left.
+        """
+        params, features = self._params, self._network(framed(image_bchw, phase))
         grams = style_grams(self._network, features)
-        content = params.content_weight * content_loss(features[self._network.content_tap], self._content)
+        content = params.content_weight * content_loss(
+            features[self._network.content_tap], self._content_features_at(phase)
+        )
         style = params.style_weight * style_loss(grams, self._style_grams)
         smooth = params.tv_weight * tv_loss(image_bchw)
         temporal = torch.zeros_like(style)
         if self._pull is not None:
             temporal = params.temporal_weight * temporal_loss(image_bchw, self._pull.image, self._pull.mask)
         return torch.stack([content, style, smooth, temporal, content + style + smooth + temporal])
+
+    def _content_features_at(self, phase: Phase) -> Tensor:
+        if phase not in self._content_features:
+            with torch.no_grad():
+                features = self._network(framed(self._content, phase))
+            self._content_features[phase] = features[self._network.content_tap]
+        return self._content_features[phase]
+
+
+def framed(image_bchw: Tensor, phase: Phase = (0, 0)) -> Tensor:
+    """The image with its own reflection around it, `MARGIN_PX` wide less the phase at the top and left.
+
+    The networks pad with zeros, which they see as a frame of grey: without a margin the paint stays flat there.
+    """
+    vertical, horizontal = (min(MARGIN_PX, side - 1) for side in image_bchw.shape[-2:])
+    top, left = max(0, vertical - phase[0]), max(0, horizontal - phase[1])
+    return pad(image_bchw, (left, horizontal, top, vertical), mode="reflect")
 
 
 def style_grams(network: Network, features: Mapping[str, Tensor]) -> list[Tensor]:

@@ -18,7 +18,7 @@ from farm.contract.spec import WEIGHTS_SHA256
 from worker.engine import backbones
 from worker.engine.backbones import Network
 from worker.engine.flow import Carried
-from worker.engine.losses import Objective, Pull, losses_by_name, style_grams
+from worker.engine.losses import Objective, Pull, framed, losses_by_name, style_grams
 from worker.engine.optimize import optimized
 from worker.engine.pixels import (
     Frame,
@@ -33,6 +33,8 @@ from worker.engine.pixels import (
 
 COARSEST_PX = 80
 """No pyramid level's longer side is smaller: so the coarsest is 80 to 159 px whatever the frame's size."""
+BARE_SHARE = 0.003
+"""Share of a frame that no carried paint covers, from which on it is painted coarse to fine, like a first frame."""
 NOISE = 0.02
 """Spread of the noise a first frame starts with: flat skies have no edge for a stroke to begin at."""
 
@@ -75,51 +77,37 @@ class Painter:
 
     def paint_first(self, content: Frame, *, on_step: OnStep | None = None) -> Painted:
         """A frame with none before it, coarse to fine."""
-        image = image_from_frame(content)
-        sizes = pyramid_sizes(self._size_hw, self._params.pyramid)
-        start = self._tensor(resized(image, sizes[0])) + self._noise(sizes[0])
-        return self._painted(image, start, sizes, self._params.steps, None, on_step)
+        return self._painted(image_from_frame(content), None, self._params.steps, on_step)
 
     def paint_anchor(self, content: Frame, carried: Carried, *, on_step: OnStep | None = None) -> Painted:
         """A chunk's first frame, from the anchor before it carried over the whole chunk."""
-        return self._painted_from(content, carried, self._params.steps_anchor, on_step)
+        return self._painted(image_from_frame(content), carried, self._params.steps_anchor, on_step)
 
     def paint_next(self, content: Frame, carried: Carried, *, on_step: OnStep | None = None) -> Painted:
         """A frame that follows a painted one."""
-        return self._painted_from(content, carried, self._params.steps_next, on_step)
+        return self._painted(image_from_frame(content), carried, self._params.steps_next, on_step)
 
-    def _painted_from(self, content: Frame, carried: Carried, steps: int, on_step: OnStep | None) -> Painted:
-        image = image_from_frame(content)
-        mask = carried.mask[..., None]
-        start = self._tensor(mask * carried.image + (1 - mask) * image)
-        return self._painted(image, start, [self._size_hw], steps, carried, on_step)
-
-    def _painted(
-        self,
-        content: Image,
-        start: Tensor,
-        sizes: list[SizeHW],
-        steps: int,
-        carried: Carried | None,
-        on_step: OnStep | None,
-    ) -> Painted:
-        picture, terms = start, start
+    def _painted(self, content: Image, carried: Carried | None, steps: int, on_step: OnStep | None) -> Painted:
+        """Coarse to fine; where a painting is carried, coarse levels paint only what it does not cover."""
+        sizes = self._sizes(carried)
+        picture = self._tensor(resized(content, sizes[0])) + (0 if carried else self._noise(sizes[0]))
+        terms = picture
         for level, size_hw in enumerate(sizes, start=1):
-            objective = self._objective(resized(content, size_hw), self._pull(carried, size_hw))
-
-            def after_step(step: int, level: int = level) -> None:
-                if on_step is not None:
-                    on_step(StepProgress(level, len(sizes), step, steps))
-
+            pull = self._pull(carried, size_hw)
             picture, terms = optimized(
-                _scaled(picture, size_hw),
-                objective,
+                _covered(_scaled(picture, size_hw), pull),
+                self._objective(resized(content, size_hw), pull),
                 steps=steps,
                 optimizer=self._params.optimizer,
                 learning_rate=self._params.learning_rate,
-                after_step=after_step,
+                after_step=_reporter(on_step, level, len(sizes), steps),
             )
         return Painted(frame_from_tensor(picture), losses_by_name(terms), steps * len(sizes))
+
+    def _sizes(self, carried: Carried | None) -> list[SizeHW]:
+        if carried is not None and 1 - float(carried.mask.mean()) < BARE_SHARE:
+            return [self._size_hw]
+        return pyramid_sizes(self._size_hw, self._params.pyramid)
 
     def _objective(self, content: Image, pull: Pull | None) -> Objective:
         height, width = content.shape[:2]
@@ -132,7 +120,7 @@ class Painter:
             style_hw = (self._style.shape[0], self._style.shape[1])
             style = self._tensor(resized(self._style, size_with_longer_side(style_hw, max(size_hw))))
             with torch.no_grad():
-                self._grams[size_hw] = style_grams(self._network, self._network(style))
+                self._grams[size_hw] = style_grams(self._network, self._network(framed(style)))
         return self._grams[size_hw]
 
     def _pull(self, carried: Carried | None, size_hw: SizeHW) -> Pull | None:
@@ -157,6 +145,15 @@ def pyramid_sizes(size_hw: SizeHW, levels: int) -> list[SizeHW]:
         height, width = (max(1, round(side / 2 ** len(sizes))) for side in size_hw)
         sizes.insert(0, (height, width))
     return sizes
+
+
+def _reporter(on_step: OnStep | None, level: int, levels: int, steps: int) -> Callable[[int], None] | None:
+    return None if on_step is None else lambda step: on_step(StepProgress(level, levels, step, steps))
+
+
+def _covered(image_bchw: Tensor, pull: Pull | None) -> Tensor:
+    """The image, overlaid with the carried painting where its mask trusts it."""
+    return image_bchw if pull is None else pull.mask * pull.image + (1 - pull.mask) * image_bchw
 
 
 def _scaled(image_bchw: Tensor, size_hw: SizeHW) -> Tensor:
