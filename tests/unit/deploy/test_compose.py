@@ -1,0 +1,101 @@
+"""`docker-compose.yml`: facts that its schema does not check."""
+
+import dataclasses
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from farm.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+TEXT = (ROOT / "docker-compose.yml").read_text()
+COMPOSE: dict[str, Any] = yaml.safe_load(TEXT)
+SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
+SECRET_NAME = re.compile(r"PASSWORD|SECRET|ACCESS_KEY|AUTH|TOKEN")
+SETTINGS = {f"FARM_{field.name.upper()}" for field in dataclasses.fields(Settings)}
+
+
+def test_a_secret_is_never_given_a_default() -> None:
+    names = re.findall(r"\$\{(\w+)(:?[-?+][^}]*)?\}", TEXT)
+    secret = [(name, rest) for name, rest in names if SECRET_NAME.search(name)]
+    assert {name for name, _ in secret} == {
+        "REDIS_PASSWORD", "FARM_S3_ACCESS_KEY", "FARM_S3_SECRET_KEY", "FLOWER_BASIC_AUTH",
+    }  # fmt: skip
+    assert {rest for _, rest in secret} == {":?run make env"}
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_secret_is_never_written_out(name: str) -> None:
+    environment = SERVICES[name].get("environment", {})
+    secret = {key: value for key, value in environment.items() if SECRET_NAME.search(key) or key.endswith("_URL")}
+    assert secret
+    assert all(":?run make env}" in value for value in secret.values())
+
+
+def test_the_settings_know_every_variable() -> None:
+    given = {key for service in SERVICES.values() for key in service.get("environment", {}) if key.startswith("FARM_")}
+    assert given
+    assert given <= SETTINGS
+
+
+def test_every_part_of_the_farm_has_the_same_visibility_timeout() -> None:
+    timeouts = {
+        SERVICES[name]["environment"]["FARM_VISIBILITY_TIMEOUT_S"] for name in ("coordinator", "worker", "worker-cpu")
+    }
+    assert len(timeouts) == 1
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_every_service_is_hardened(name: str) -> None:
+    service = SERVICES[name]
+    assert service["read_only"] is True
+    assert service["cap_drop"] == ["ALL"]
+    assert "no-new-privileges:true" in service["security_opt"]
+    assert service["restart"] == "unless-stopped"
+    assert not service.get("privileged")
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_ports_are_published_on_loopback_unless_asked(name: str) -> None:
+    ports = SERVICES[name].get("ports", [])
+    assert all(port.startswith(("127.0.0.1:", "${BIND_ADDRESS:-127.0.0.1}:")) for port in ports)
+
+
+def test_flower_stays_on_loopback_whatever_is_asked() -> None:
+    assert SERVICES["flower"]["ports"] == ["127.0.0.1:5555:5555"]
+    assert SERVICES["flower"]["environment"]["FLOWER_BASIC_AUTH"] == "${FLOWER_BASIC_AUTH:?run make env}"
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_a_service_waits_for_healthy_ones(name: str) -> None:
+    waits_for = SERVICES[name].get("depends_on", {})
+    assert {wait["condition"] for wait in waits_for.values()} <= {"service_healthy"}
+    assert all("healthcheck" in SERVICES[other] for other in waits_for)
+
+
+@pytest.mark.parametrize("name", SERVICES)
+def test_an_image_has_a_pinned_tag(name: str) -> None:
+    assert re.fullmatch(r"[a-z0-9/-]+:\d+\.\d+[\w.-]*", SERVICES[name]["image"])
+
+
+def test_only_the_gpu_worker_asks_for_a_gpu() -> None:
+    reserving = [name for name, service in SERVICES.items() if "deploy" in service]
+    assert reserving == ["worker"]
+    device = SERVICES["worker"]["deploy"]["resources"]["reservations"]["devices"][0]
+    assert (device["driver"], device["capabilities"]) == ("nvidia", ["gpu"])
+    assert (SERVICES["worker"]["profiles"], SERVICES["worker-cpu"]["profiles"]) == (["gpu"], ["cpu"])
+
+
+def test_every_target_it_builds_is_in_the_dockerfile() -> None:
+    stages = set(re.findall(r"^FROM .* AS (\S+)$", (ROOT / "Dockerfile.worker").read_text(), re.MULTILINE))
+    wanted = {service["build"]["target"] for service in SERVICES.values() if "build" in service}
+    assert wanted == {"coordinator", "worker", "monitor"}
+    assert wanted <= stages
+
+
+def test_every_named_volume_is_used_and_declared() -> None:
+    used = {volume.split(":")[0] for service in SERVICES.values() for volume in service.get("volumes", [])}
+    assert used == set(COMPOSE["volumes"])

@@ -1,0 +1,174 @@
+"""The Kubernetes manifests: what their schemas don't check, and that the check of the schemas can fail."""
+
+import dataclasses
+import importlib.util
+import shutil
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+import yaml
+
+from farm.settings import Settings
+
+ROOT = Path(__file__).parents[3]
+BASE = ROOT / "deploy/kubernetes/base"
+KUSTOMIZATION: dict[str, Any] = yaml.safe_load((BASE / "kustomization.yaml").read_text())
+RESOURCES: list[dict[str, Any]] = [
+    resource for name in KUSTOMIZATION["resources"] for resource in yaml.safe_load_all((BASE / name).read_text())
+]
+WORKLOADS = {
+    resource["metadata"]["name"]: resource["spec"]["template"]["spec"]
+    for resource in RESOURCES
+    if resource["kind"] in ("Deployment", "StatefulSet")
+}
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+SETTINGS = {f"FARM_{field.name.upper()}" for field in dataclasses.fields(Settings)}
+
+
+@pytest.fixture(scope="module")
+def manifests() -> ModuleType:
+    """`deploy/manifests.py`, which is a script."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "deploy")
+        spec = importlib.util.spec_from_file_location("manifests", ROOT / "deploy/manifests.py")
+        assert spec
+        assert spec.loader
+        module = importlib.util.module_from_spec(spec)
+        spec.loader.exec_module(module)
+        sys.modules.pop("env", None)
+        return module
+
+
+def container(name: str) -> dict[str, Any]:
+    (only,) = WORKLOADS[name]["containers"]
+    return dict(only)
+
+
+def environment(name: str) -> dict[str, Any]:
+    return {item["name"]: item for item in container(name).get("env", [])}
+
+
+def test_every_file_of_the_base_is_listed() -> None:
+    assert {path.name for path in BASE.glob("*.yaml")} - {"kustomization.yaml"} == set(KUSTOMIZATION["resources"])
+
+
+def test_the_base_fits_the_schemas(manifests: ModuleType) -> None:
+    assert [
+        line for file in manifests.base_files() for line in manifests.problems_of(file.read_text(), file.name)
+    ] == []
+
+
+def test_a_misspelt_field_is_found(manifests: ModuleType) -> None:
+    text = (BASE / "worker.yaml").read_text().replace("readOnlyRootFilesystem", "readOnlyRootFileSystem")
+    (problem,) = manifests.problems_of(text, "worker.yaml")
+    assert "Deployment/worker" in problem
+    assert "readOnlyRootFileSystem" in problem
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_the_cpu_overlay_takes_the_gpu_away_and_nothing_else(manifests: ModuleType) -> None:
+    base, cpu = (list(yaml.safe_load_all(manifests.rendered(name))) for name in manifests.KUSTOMIZATIONS)
+    assert [each["kind"] for each in base] == [each["kind"] for each in cpu]
+    (worker,) = [each for each in cpu if each["kind"] == "Deployment" and each["metadata"]["name"] == "worker"]
+    (painter,) = worker["spec"]["template"]["spec"]["containers"]
+    assert "nvidia.com/gpu" not in painter["resources"]["limits"]
+    assert {"name": "FARM_DEVICE", "value": "cpu"} in painter["env"]
+    assert len({item["name"] for item in painter["env"]}) == len(painter["env"])
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_without_the_secrets_file_nothing_is_built(manifests: ModuleType, tmp_path: Path) -> None:
+    shutil.copytree(BASE, tmp_path / "base", ignore=shutil.ignore_patterns("secrets.env"))
+    (tmp_path / "base/secrets.env").touch()
+    kustomization = tmp_path / "base/kustomization.yaml"
+    kustomization.write_text(kustomization.read_text().replace("[secrets.env]", "[absent.env]"))
+    (tmp_path / "base/secrets.env").unlink()
+    with pytest.raises(ValueError, match=r"absent\.env"):
+        manifests.rendered("base", tmp_path)
+
+
+def test_no_manifest_holds_a_secret() -> None:
+    assert not [resource for resource in RESOURCES if resource["kind"] == "Secret"]
+    assert KUSTOMIZATION["secretGenerator"] == [{"name": "farm-secrets", "envs": ["secrets.env"]}]
+
+
+@pytest.mark.parametrize("name", ["coordinator", "worker"])
+def test_the_settings_know_every_variable(name: str) -> None:
+    given = {line.split("=")[0] for line in KUSTOMIZATION["configMapGenerator"][0]["literals"]}
+    given |= {variable for variable in environment(name) if variable.startswith("FARM_")}
+    assert {"FARM_REDIS_URL", "FARM_S3_SECRET_KEY", "FARM_VISIBILITY_TIMEOUT_S"} <= given
+    assert given <= SETTINGS
+
+
+@pytest.mark.parametrize("name", ["coordinator", "worker", "flower"])
+def test_the_password_stands_above_the_url_that_uses_it(name: str) -> None:
+    names = list(environment(name))
+    users = [variable for variable, item in environment(name).items() if "$(REDIS_PASSWORD)" in item.get("value", "")]
+    assert users
+    assert all(names.index("REDIS_PASSWORD") < names.index(user) for user in users)
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_every_pod_is_hardened(name: str) -> None:
+    pod = WORKLOADS[name]
+    assert pod["securityContext"]["runAsNonRoot"] is True
+    assert pod["securityContext"]["runAsUser"] > 0
+    assert pod["securityContext"]["seccompProfile"] == {"type": "RuntimeDefault"}
+    assert pod["automountServiceAccountToken"] is False
+    assert pod["enableServiceLinks"] is False
+    assert container(name)["securityContext"] == {
+        "allowPrivilegeEscalation": False,
+        "readOnlyRootFilesystem": True,
+        "capabilities": {"drop": ["ALL"]},
+    }
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_every_container_has_probes_and_bounds(name: str) -> None:
+    assert {"startupProbe", "livenessProbe"} <= set(container(name))
+    assert "memory" in container(name)["resources"]["limits"]
+    assert {"cpu", "memory"} <= set(container(name)["resources"]["requests"])
+
+
+@pytest.mark.parametrize("name", WORKLOADS)
+def test_every_mounted_volume_is_declared(name: str) -> None:
+    (workload,) = [
+        each for each in RESOURCES if each["kind"] in ("Deployment", "StatefulSet") and each["metadata"]["name"] == name
+    ]
+    claims = {claim["metadata"]["name"] for claim in workload["spec"].get("volumeClaimTemplates", [])}
+    declared = claims | {volume["name"] for volume in WORKLOADS[name]["volumes"]}
+    assert {mount["name"] for mount in container(name)["volumeMounts"]} == declared
+
+
+def test_the_worker_asks_for_one_gpu() -> None:
+    assert container("worker")["resources"]["limits"]["nvidia.com/gpu"] == 1
+
+
+def test_selectors_find_their_pods() -> None:
+    pods = {name: {"app.kubernetes.io/name": name} for name in WORKLOADS}
+    services = {each["metadata"]["name"]: each["spec"]["selector"] for each in RESOURCES if each["kind"] == "Service"}
+    budgets = {
+        each["metadata"]["name"]: each["spec"]["selector"]["matchLabels"]
+        for each in RESOURCES
+        if each["kind"] == "PodDisruptionBudget"
+    }
+    assert services == {name: pods[name] for name in ("redis", "seaweedfs", "flower")}
+    assert budgets == {name: pods[name] for name in ("coordinator", "worker")}
+
+
+def test_everything_is_denied_that_is_not_allowed() -> None:
+    policies = {each["metadata"]["name"]: each["spec"] for each in RESOURCES if each["kind"] == "NetworkPolicy"}
+    assert policies["deny-all"] == {"podSelector": {}, "policyTypes": ["Ingress", "Egress"]}
+    assert all(rule.get("from", rule.get("to")) for spec in policies.values() for rule in spec.get("ingress", []))
+
+
+@pytest.mark.parametrize("name", ["redis", "seaweedfs"])
+def test_the_servers_are_started_as_in_compose(name: str) -> None:
+    """So what is tested of the one holds for the other."""
+    in_compose = [line.replace("$$", "$") for line in COMPOSE[name]["command"]]
+    in_kubernetes = container(name)["args"]
+    assert in_kubernetes == (in_compose[1:] if name == "seaweedfs" else in_compose)
+    assert container(name)["image"] == COMPOSE[name]["image"]
