@@ -21,7 +21,7 @@ LAYERS = ((15.0, 15.0, 190.0), (10.0, 9.5, 150.0), (8.6, 5.8, 110.0))  # spacing
 def paint(sheet: Sheet) -> Pixels:
     """The picture at working size."""
     level = _level(sheet)
-    grad_y, grad_x = np.gradient(level)
+    grad_y, grad_x = (np.asarray(slope) for slope in np.gradient(level))
     flow = flow_of(grad_y, -grad_x)  # strokes run along the level's contours
     canvas = brush.blank(sheet, SKY[1])
     for i, layer in enumerate(LAYERS):

@@ -93,7 +93,8 @@ def curl_flow(
     potential = smooth_noise(sheet, rng, scale, 2, stretch=stretch, cell_px=CELL_PX)
     grad_y, grad_x = np.gradient(potential)
     size = max(float(np.sqrt(grad_x * grad_x + grad_y * grad_y).mean()), 1e-9)
-    dx, dy = turbulence * grad_y / size + wind[0], -turbulence * grad_x / size + wind[1]
+    dx = np.asarray(turbulence * grad_y / size + wind[0])
+    dy = np.asarray(-turbulence * grad_x / size + wind[1])
     x, y = sheet.grid(CELL_PX)
     for vortex in vortices:
         dx, dy = _with_vortex(dx, dy, x, y, vortex)

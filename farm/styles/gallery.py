@@ -53,7 +53,7 @@ def describe(name: str) -> str:
 
 def paint(name: str, width: int = 768, height: int = 576) -> npt.NDArray[np.uint8]:
     """(height, width, 3) uint8 sRGB: the style's picture, the same bytes each time."""
-    from farm.styles.sheet import Sheet  # noqa: PLC0415 (numpy and OpenCV load only when something is painted)
+    from farm.styles.sheet import Sheet
 
     style = _style(name)
     _check_side("width", width)
@@ -65,7 +65,7 @@ def paint(name: str, width: int = 768, height: int = 576) -> npt.NDArray[np.uint
 
 def png(name: str, width: int = 768, height: int = 576) -> bytes:
     """The style's picture as a PNG file."""
-    import cv2  # noqa: PLC0415 (loads only when something is painted)
+    import cv2
 
     rgb = paint(name, width, height)
     _, data = cv2.imencode(".png", rgb[..., ::-1], [cv2.IMWRITE_PNG_COMPRESSION, 6])

@@ -93,7 +93,7 @@ def _lit_glass(sheet: Sheet, labels: Labels, rings: Labels, sites: Floats) -> Fl
     family = np.where(rng.random(count) < 0.14, rng.integers(len(FAMILIES), size=count), family)
     base = 0.44 + 0.17 * rng.standard_normal(count)
     place = base[labels] + 0.15 * _streaks(sheet, labels, rng.integers(3, size=count))
-    place += 0.3 * _glow_inside(sheet, labels, count)
+    place += 0.3 * _glow_inside(sheet, labels)
     tables = np.stack([ramp(colours, np.linspace(0, 1, 1024)) for colours in FAMILIES])
     glass = tables[family[labels], np.clip(place * 1023, 0, 1023).astype(np.int64)]
     return np.asarray(glass * (1.0 + 0.06 * smooth_noise(sheet, sheet.generator(5), 4, 1))[..., None])
@@ -115,7 +115,7 @@ def _streaks(sheet: Sheet, labels: Labels, way: Labels) -> Floats:
     return np.asarray(np.choose(way[labels], [along, 0.7 * along + 0.5 * folds, 0.6 * along + 0.7 * across]))
 
 
-def _glow_inside(sheet: Sheet, labels: Labels, count: int) -> Floats:
+def _glow_inside(sheet: Sheet, labels: Labels) -> Floats:
     """(h, w): each shard's middle brighter than its dirty edges, -0.5 to 0.5."""
     edges = (labels[:, 1:] != labels[:, :-1])[:-1] | (labels[1:] != labels[:-1])[:, :-1]
     glass = np.pad(~edges, ((0, 1), (0, 1)), constant_values=True).astype(np.uint8)

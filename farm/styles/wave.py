@@ -9,10 +9,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from farm.styles.field import enlarged, smooth_noise
 from farm.styles.palette import pigments, ramp
 from farm.styles.sheet import Floats, Pixels, Sheet
+
+Colours = npt.NDArray[np.float32]  # (h, w, 3) in [0, 1]; only sums and products, so exact on every machine
 
 INK = pigments("10182e")[0]
 FOAM = pigments("f4ead2")[0]
@@ -34,6 +37,7 @@ class Sea:
 
     top: int
     depth: Floats
+    level: Floats  # rounder than the depth: what the carved lines follow
     along: Floats  # runs with the surface
     curl: Floats  # 0 on open water, 1 at a crest's tip
     crest: float
@@ -50,35 +54,35 @@ def paint(sheet: Sheet) -> Pixels:
     return np.asarray(np.clip(np.round(_worn(sheet, y, picture) * 255), 0, 255), dtype=np.uint8)
 
 
-def _sky(sheet: Sheet, x: Floats, y: Floats, hand: Floats) -> Floats:
-    """(h, w, 3): a graded wash crossed by carved wind, with cut-out clouds."""
+def _sky(sheet: Sheet, x: Floats, y: Floats, hand: Floats) -> Colours:
+    """(h, w, 3): a graded wash crossed by carved wind."""
     place = y / (-2 * y[0, 0]) + 0.5
     drift = enlarged(smooth_noise(sheet, sheet.generator(2), 150, 3, stretch=3.0, cell_px=4.0), sheet)
     level = y + 9.0 * np.sin(x / 90.0) + 22.0 * drift + 0.8 * hand
     sky = ramp(SKY, 1.0 - place * 2.1 + 0.09 * drift)
-    sky = _over(sky, SEA[2], 0.75 * _carved(level, 6.5, 0.24 + 0.12 * drift))
-    cloud = (drift - 0.55) * 26.0 + 2.5 * np.abs(np.sin(x / 11.0)) + hand
-    inside = _over(ramp(SKY[1:4], 0.6 + 0.3 * drift), SEA[3], 0.7 * _carved(cloud, 8.0, 0.12 + 0.05 * hand))
-    sky = _over(sky, inside, _covered(cloud, sheet))
-    return _over(sky, INK, 0.9 * _stroke(cloud, 0.9, sheet))
+    wind = _carved(level, 6.5, 0.25 + 0.16 * drift + 0.05 * hand)
+    return _over(sky, SEA[3], 0.8 * wind)
 
 
 def _sea(sheet: Sheet, x: Floats, y: Floats, shape: tuple[float, float, float, float]) -> Sea:
     base, crest, half_wave, phase = shape
     surface = (base - 0.5) * -2 * float(y[0, 0])
     top = int(np.clip(np.searchsorted(y[:, 0], surface - 2.0 * crest), 0, len(y) - 4))
-    read_x, read_y, curl = _curled(x[top:], y[top:], surface, crest, half_wave, phase)
-    swell = np.sqrt(np.sin(read_x * np.pi / half_wave + phase) ** 2 + 0.004)
-    height = crest * np.clip(1.02 - swell, 0.0, None) ** 1.1
-    height += 6.0 * np.sin(read_x / 31.0 + phase) + 2.5 * np.sin(read_x / 11.0 + read_y / 60.0)
-    depth = read_y - surface + height
+    read_x, read_y, curl = _curled(x[top:], y[top:], surface=surface, crest=crest, half_wave=half_wave, phase=phase)
+    sine = np.sin(read_x * np.pi / half_wave + phase)
+    swell, round_swell = np.sqrt(sine * sine + 0.004), np.sqrt(sine * sine + 0.09)
+    ripple = 6.0 * np.sin(read_x / 31.0 + phase) + 2.5 * np.sin(read_x / 11.0 + read_y / 60.0)
+    still = read_y - surface + ripple
+    depth = still + crest * np.clip(1.02 - swell, 0.0, None) ** 1.1
     down, across = np.gradient(depth, 1.0 / sheet.unit)
-    steep = np.sqrt(down * down + across * across)
-    return Sea(top, depth / np.clip(steep, 0.55, 3.0), read_x + 0.8 * read_y, curl, crest)
+    steep = np.clip(np.sqrt(down * down + across * across), 0.55, 3.0)
+    near = 1.0 / (1.0 + (depth / 30.0) ** 2)  # deep down the slope no longer tells the way to the surface
+    true_depth = depth / (1.0 + (steep - 1.0) * near)
+    return Sea(top, true_depth, still + crest * (1.04 - round_swell), read_x + 0.8 * read_y, curl, crest)
 
 
 def _curled(
-    x: Floats, y: Floats, surface: float, crest: float, half_wave: float, phase: float
+    x: Floats, y: Floats, *, surface: float, crest: float, half_wave: float, phase: float
 ) -> tuple[Floats, Floats, Floats]:
     """The plane turned around each crest's tip, so that a surface read through it curls over; and how far."""
     read_x, read_y, curl = x.copy(), y.copy(), np.zeros_like(x)
@@ -102,15 +106,15 @@ def _curled(
     return read_x, read_y, curl
 
 
-def _printed(sheet: Sheet, below: Floats, sea: Sea, hand: Floats, order: int) -> Floats:
+def _printed(sheet: Sheet, below: Colours, sea: Sea, hand: Floats, order: int) -> Colours:
     """The picture with one more sea printed over it: wash, lines, foam, outline."""
     claws = np.abs(np.sin(sea.along / 5.2 + 0.4 * hand)) + 0.6 * np.abs(np.sin(sea.along / 13.0))
     depth = sea.depth + 0.55 * hand + 5.0 * sea.curl * (claws - 0.4)
     foam = depth - 4.0 - (4.0 + 9.0 * sea.curl) * claws - 1.2 * hand
     shade = smooth_noise(sheet, sheet.generator(20 + order), 130, 2, stretch=2.0, cell_px=4.0)
     shade = enlarged(shade, sheet)[sea.top :]
-    wash = ramp(SEA, 0.20 + 0.06 * order + sea.depth / (1.5 * sea.crest) * 0.6 + 0.09 * shade)
-    level = sea.depth + 7.0 * shade + 0.5 * hand
+    wash = ramp(SEA, 0.20 + 0.06 * order + sea.depth / (1.5 * sea.crest) * 0.75 + 0.09 * shade)
+    level = sea.level + 7.0 * shade + 0.5 * hand
     lines = _carved(level, LINE, 0.30 + 0.11 * shade + 0.05 * hand)
     pale = _carved(level + 0.5 * LINE, LINE, 0.13 + 0.10 * shade)
     colour = _over(_over(wash, INK, 0.88 * lines), FOAM, 0.8 * pale)
@@ -136,15 +140,17 @@ def _stroke(level: Floats, half_width: Floats | float, sheet: Sheet) -> Floats:
     return _covered(half_width - np.abs(level), sheet)
 
 
-def _over(below: Floats, colour: Floats, cover: Floats) -> Floats:
-    return np.asarray(below + (colour - below) * cover[..., None])
+def _over(below: Floats | Colours, colour: Floats | Colours, cover: Floats) -> Colours:
+    part = cover.astype(np.float32)[..., None]
+    ground = below.astype(np.float32, copy=False)
+    return np.asarray(ground + (colour.astype(np.float32, copy=False) - ground) * part)
 
 
-def _worn(sheet: Sheet, y: Floats, picture: Floats) -> Floats:
+def _worn(sheet: Sheet, y: Floats, picture: Colours) -> Colours:
     """The print as it left the block: wood grain, patchy ink, soft paper."""
     rings = enlarged(smooth_noise(sheet, sheet.generator(40), 240, 3, stretch=5.0, cell_px=4.0), sheet)
     patchy = enlarged(smooth_noise(sheet, sheet.generator(41), 60, 4, cell_px=4.0), sheet)
     tooth = smooth_noise(sheet, sheet.generator(42), 3.0, 1)
     grain = np.sin(y / 1.5 + 26.0 * rings)
     bare = np.clip(0.07 + 0.045 * patchy + 0.055 * grain + 0.05 * tooth, 0.0, 0.4)
-    return np.asarray(picture + (FOAM - picture) * bare[..., None])
+    return _over(picture, FOAM, bare)
