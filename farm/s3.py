@@ -1,4 +1,3 @@
-# ruff: noqa: PLC0415 - boto3 loads only where S3 is used, so that the command line is quick
 """The S3 client of the farm: how it is made, what its failures mean, and uploads in parts.
 
 boto3 is imported on first use, so that the command line answers quickly without it.
@@ -24,7 +23,7 @@ if TYPE_CHECKING:
 _Addressing = Literal["path", "virtual", "auto"]
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 30
-ATTEMPTS = 5
+ATTEMPTS = 4
 CONNECTIONS = 32
 
 MIB = 2**20

@@ -1,4 +1,3 @@
-# ruff: noqa: PLC0415 - boto3 loads only where S3 is used, so that the command line is quick
 """The store: specs, plans, media, frames, manifests and films, in S3 or any server that speaks it.
 
 Owns what makes the farm's objects trustworthy: they are written once (the first writer wins, a loser adopts what is

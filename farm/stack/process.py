@@ -122,6 +122,13 @@ def is_free(port: int) -> bool:
     return True
 
 
+def await_free(ports: Iterable[int], wait_s: float = _KILL_WAIT_S) -> None:
+    """Wait until nobody listens there: threads of a killed process may outlive its first one by a moment."""
+    deadline = time.monotonic() + wait_s
+    while not all(is_free(port) for port in ports) and time.monotonic() < deadline:
+        time.sleep(0.02)
+
+
 def _runs(process: psutil.Process) -> bool:
     try:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
@@ -152,4 +159,5 @@ def _reap(processes: Iterable[psutil.Process]) -> None:
     for process in processes:
         child = _started.pop(process.pid, None)
         if child is not None:
-            child.poll()
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(timeout=_KILL_WAIT_S)

@@ -207,6 +207,7 @@ class Stack:
         for name in running:
             tell(StackEvent(name, "ending"))
         process.end({found: recipes.END_S[_kind(name)] for name, found in running.items()})
+        process.await_free([port for name in running for port in known.parts[name].ports.values()])
         for name in names:
             if name == "store" and name in known.parts:
                 for path in recipes.sockets_of(known.parts[name].ports):

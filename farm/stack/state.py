@@ -70,7 +70,7 @@ def write_private(path: Path, text: str) -> None:
 @contextmanager
 def locked(home: Path, name: str = LOCK_FILE, wait_s: float = LOCK_WAIT_S) -> Iterator[None]:
     """Hold a lock under `home`; so two `farm up` at once take turns. The system frees it if we are killed."""
-    import fcntl  # noqa: PLC0415 - not on every system; only `farm up` needs it
+    import fcntl  # not on every system; only `farm up` needs it
 
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
     with (home / name).open("a") as file:

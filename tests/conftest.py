@@ -1,0 +1,78 @@
+"""Real services for tests: one Redis and one S3 server per test session, on free loopback ports."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from redis import Redis
+
+from farm.contract.errors import StackError
+from farm.settings import Settings
+from farm.stack import Stack
+from farm.store import S3Store
+
+
+@pytest.fixture(autouse=True)
+def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """No test reaches a farm that this machine's user has configured."""
+    for name in [name for name in os.environ if name.startswith("FARM_")]:
+        monkeypatch.delenv(name)
+    monkeypatch.setenv("FARM_HOME", str(tmp_path_factory.getbasetemp() / "no-farm"))
+
+
+def _service(part: str, home: Path) -> Iterator[Settings]:
+    base = Settings(home=home, cache_dir=home / "cache")
+    stack = Stack(home, base)
+    try:
+        try:
+            info = stack.up(parts=(part,))
+        except StackError as error:
+            if os.environ.get("CI"):
+                raise
+            pytest.skip(str(error))
+        yield info.settings
+    finally:
+        stack.down()
+
+
+@pytest.fixture(scope="session")
+def _redis_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    yield from _service("redis", tmp_path_factory.mktemp("redis-home"))
+
+
+@pytest.fixture(scope="session")
+def _store_service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Settings]:
+    yield from _service("store", tmp_path_factory.mktemp("store-home"))
+
+
+@pytest.fixture
+def redis_url(_redis_service: Settings) -> str:
+    """URL of a real Redis, emptied for this test."""
+    with Redis.from_url(_redis_service.redis_url) as redis:
+        redis.flushall()
+    return _redis_service.redis_url
+
+
+@pytest.fixture
+def s3_settings(_store_service: Settings, tmp_path: Path) -> Settings:
+    """Settings of a real S3 server, its bucket emptied for this test; no Redis."""
+    settings = replace(_store_service, home=tmp_path / "home", cache_dir=tmp_path / "cache")
+    store = S3Store.from_settings(settings)
+    store.delete(store.list(""))
+    return settings
+
+
+@pytest.fixture
+def s3_store(s3_settings: Settings) -> S3Store:
+    """A store on a real S3 server, empty."""
+    return S3Store.from_settings(s3_settings)
+
+
+@pytest.fixture
+def farm_settings(redis_url: str, s3_settings: Settings) -> Settings:
+    """Settings of a real Redis and a real S3 server, both empty."""
+    return replace(s3_settings, redis_url=redis_url)
