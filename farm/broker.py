@@ -27,6 +27,7 @@ STAGE_TASK: dict[Stage, str] = {stage: f"farm.{stage}" for stage in Stage}
 def make_app(settings: Settings, name: str = "farm") -> Celery:
     """A Celery app on the settings' Redis. Connects to nothing yet."""
     from celery import Celery
+    from kombu import Exchange
     from kombu import Queue as KombuQueue
 
     app = Celery(name, broker=settings.redis_url, set_as_current=False)
@@ -38,7 +39,7 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
         task_acks_late=True,
         task_reject_on_worker_lost=False,  # the sweep sees the lost lease and decides
         worker_prefetch_multiplier=1,
-        task_queues=[KombuQueue(queue) for queue in Queue],
+        task_queues=[KombuQueue(str(queue), Exchange(str(queue)), routing_key=str(queue)) for queue in Queue],
         task_default_queue=Queue.COORDINATE,
         task_create_missing_queues=False,
         task_send_sent_event=True,

@@ -8,6 +8,7 @@ import os
 import socket
 import sys
 import time
+import warnings
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,6 +45,25 @@ def connect(settings: Settings, app: Any, name: str, shutting_down: Any) -> Part
     return Parts(settings, store, ledger, executor)
 
 
+def own_logging() -> None:
+    """Keep Celery from setting up logging; ours goes to stderr."""
+    from celery import signals
+
+    signals.setup_logging.connect(lambda **_: log_to_stderr(), weak=False)
+    # Celery warns of pickle under root; the farm takes JSON only.
+    warnings.filterwarnings("ignore", message="(?s).*superuser privileges")
+
+
+def run_celery(app: Any, name: str, queues: tuple[str, ...], processes: int) -> None:
+    """Run a Celery worker in this process until SIGTERM."""
+    own_logging()
+    app.conf.update(worker_proc_alive_timeout=PROCESS_START_TIMEOUT_S)
+    app.worker_main(
+        ["-q", "worker", "--hostname", name, "--queues", ",".join(queues), "--concurrency", str(processes),
+         "--events", "--without-gossip", "--without-mingle"]
+    )  # fmt: skip
+
+
 def log_to_stderr(level: int = logging.INFO) -> None:
     """One line a record on stderr, with the facts it carries; JSON where FARM_LOG=json."""
     handler = logging.StreamHandler(sys.stderr)
@@ -51,7 +71,7 @@ def log_to_stderr(level: int = logging.INFO) -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
-    for chatty in ("botocore", "boto3", "urllib3", "celery.worker.strategy", "celery.app.trace", "pyscenedetect"):
+    for chatty in ("botocore", "boto3", "urllib3", "celery", "kombu", "amqp", "pyscenedetect"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
 
 

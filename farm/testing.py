@@ -5,10 +5,17 @@ from __future__ import annotations
 import hashlib
 import threading
 import uuid
-from collections.abc import Iterable, Iterator
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from farm.contract.errors import ObjectNotFound
+from farm.contract.messages import TaskId, TaskMessage
+from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, JobState, TaskState
+from farm.ledger import JobRecord, Lease, TaskRecord, WorkerInfo, task_sources
 from farm.store import BINARY, ObjectInfo, OnBytes, PutResult, StoreFeatures, check_sha256
 
 
@@ -101,3 +108,132 @@ class MemoryStore:
         with self._lock:
             stored = self.objects.setdefault(key, (data, sha256))
         return PutResult(key, stored[1], written=stored[0] is data)
+
+
+class MemoryLedger:
+    """A `farm.ledger.Ledger` in dicts. Leases and turns end by the clock, as in Redis."""
+
+    def __init__(self) -> None:
+        self._jobs: dict[str, JobRecord] = {}
+        self._tasks: defaultdict[str, dict[TaskId, TaskRecord]] = defaultdict(dict)
+        self._frames: defaultdict[str, dict[TaskId, int]] = defaultdict(dict)
+        self._leases: dict[tuple[str, TaskId], tuple[str, float]] = {}
+        self._workers: dict[str, tuple[WorkerInfo, float]] = {}
+        self._turns: dict[str, float] = {}
+        self._fence = 0
+        self._lock = threading.RLock()
+
+    def ping(self) -> None:
+        """See Ledger."""
+
+    def create_job(self, record: JobRecord) -> bool:
+        """See Ledger."""
+        with self._lock:
+            return self._jobs.setdefault(record.job, record) is record
+
+    def job(self, job: str) -> JobRecord | None:
+        """See Ledger."""
+        return self._jobs.get(job)
+
+    def jobs(self) -> list[JobRecord]:
+        """See Ledger."""
+        return sorted(self._jobs.values(), key=lambda record: record.created_s, reverse=True)
+
+    def move_job(self, job: str, after: JobState, **changes: Any) -> bool:
+        """See Ledger."""
+        with self._lock:
+            if job not in self._jobs or after not in JOB_TRANSITIONS[self._jobs[job].state]:
+                return False
+            self._jobs[job] = replace(self._jobs[job], state=after, **changes)
+            return True
+
+    def tasks(self, job: str) -> dict[TaskId, TaskRecord]:
+        """See Ledger."""
+        return dict(self._tasks[job])
+
+    def move_task(
+        self,
+        job: str,
+        task: TaskId,
+        after: TaskState,
+        *,
+        before: Collection[TaskState] = tuple(TaskState),
+        **changes: Any,
+    ) -> bool:
+        """See Ledger."""
+        with self._lock:
+            record = self._tasks[job].get(task, TaskRecord())
+            if self._token(job, task) or record.state not in task_sources(after, before):
+                return False
+            self._tasks[job][task] = replace(record, state=after, since_s=time.time(), **changes)
+            return True
+
+    def frames_done(self, job: str) -> dict[TaskId, int]:
+        """See Ledger."""
+        return dict(self._frames[job])
+
+    def claim(self, message: TaskMessage, worker: str, lease_s: float) -> Lease | None:
+        """See Ledger."""
+        job, task = message.job, message.task
+        with self._lock:
+            record = self._tasks[job].get(task, TaskRecord())
+            live = job in self._jobs and self._jobs[job].state in JOB_LIVE
+            open_ = record.state in (TaskState.QUEUED, TaskState.RUNNING) and record.attempt == message.attempt
+            if not live or not open_ or self._token(job, task):
+                return None
+            self._fence += 1
+            token = f"{self._fence}:{worker}"
+            self._leases[job, task] = (token, time.monotonic() + lease_s)
+            self._tasks[job][task] = replace(record, state=TaskState.RUNNING, since_s=time.time(), worker=worker)
+            return Lease(job, task, message.attempt, worker, token)
+
+    def renew(self, lease: Lease, lease_s: float) -> bool:
+        """See Ledger."""
+        with self._lock:
+            if self._token(lease.job, lease.task) != lease.token:
+                return False
+            self._leases[lease.job, lease.task] = (lease.token, time.monotonic() + lease_s)
+            return True
+
+    def settle(self, lease: Lease, after: TaskState, **changes: Any) -> bool:
+        """See Ledger."""
+        with self._lock:
+            if self._token(lease.job, lease.task) != lease.token:
+                return False
+            token = self._leases.pop((lease.job, lease.task))
+            if self.move_task(lease.job, lease.task, after, **changes):
+                return True
+            self._leases[lease.job, lease.task] = token
+            return False
+
+    def leased(self, job: str, tasks: Collection[TaskId]) -> set[TaskId]:
+        """See Ledger."""
+        return {task for task in tasks if self._token(job, task)}
+
+    def progress(self, job: str, task: TaskId, frames: int) -> None:
+        """See Ledger."""
+        self._frames[job][task] = frames
+
+    def heartbeat(self, info: WorkerInfo, ttl_s: float) -> None:
+        """See Ledger."""
+        self._workers[info.name] = (info, time.monotonic() + ttl_s)
+
+    def workers(self) -> list[WorkerInfo]:
+        """See Ledger."""
+        return [info for _, (info, until) in sorted(self._workers.items()) if until > time.monotonic()]
+
+    def forget_worker(self, name: str) -> None:
+        """See Ledger."""
+        self._workers.pop(name, None)
+
+    def take_turn(self, name: str, ttl_s: float) -> bool:
+        """See Ledger."""
+        with self._lock:
+            if self._turns.get(name, 0.0) > time.monotonic():
+                return False
+            self._turns[name] = time.monotonic() + ttl_s
+            return True
+
+    def _token(self, job: str, task: TaskId) -> str:
+        token, until = self._leases.get((job, task), ("", 0.0))
+        return token if until > time.monotonic() else ""

@@ -21,7 +21,7 @@ from farm.contract.params import Backbone
 from farm.executor import Executor
 from farm.heartbeat import Heartbeat
 from farm.ledger import RedisLedger, WorkerInfo
-from farm.service import PROCESS_START_TIMEOUT_S, Parts, connect, log_to_stderr, process_name
+from farm.service import Parts, connect, process_name, run_celery
 from farm.settings import Settings
 from worker.device import Device, choose_device, limit_threads
 from worker.studio import Studio
@@ -69,23 +69,18 @@ class Painters:
 
 def main() -> None:
     """Run a worker until SIGTERM."""
-    log_to_stderr()
     settings = Settings.load()
     limit_threads(settings.threads)
     name = process_name("worker")
     queues = tuple(os.environ.get("FARM_QUEUES", f"{Queue.STYLIZE},{Queue.BLEND}").split(","))
     app = make_app(settings, "farm-worker")
-    app.conf.update(worker_proc_alive_timeout=PROCESS_START_TIMEOUT_S)
     painters = Painters(settings, app, name, queues)
     register(app, painters.tools)
     signals.worker_process_init.connect(painters.start, weak=False)
     signals.worker_process_shutdown.connect(painters.stop, weak=False)
     signals.worker_shutting_down.connect(lambda **_: painters.shutting_down.set(), weak=False)
     signals.worker_shutdown.connect(lambda **_: RedisLedger(settings.redis_url).forget_worker(name), weak=False)
-    app.worker_main(
-        ["worker", "--hostname", name, "--queues", ",".join(queues), "--concurrency", "1", "--loglevel", "WARNING",
-         "--events", "--without-gossip", "--without-mingle"]
-    )  # fmt: skip
+    run_celery(app, name, queues, processes=1)
 
 
 def _worker_info(painters: Painters, device: Device, versions: dict[str, str]) -> WorkerInfo:

@@ -59,7 +59,10 @@ class Params:
 
     def __post_init__(self) -> None:
         for info in fields(self):
-            _check(info, getattr(self, info.name))
+            value = getattr(self, info.name)
+            _check(info, value)
+            if isinstance(info.default, float):  # 2 and 2.0 are one job
+                object.__setattr__(self, info.name, float(value))
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +111,8 @@ def _check(info: Field[Any], value: object) -> None:
         return
     right_kind = isinstance(value, int) if kind is int else isinstance(value, int | float)
     if not right_kind or isinstance(value, bool):
-        raise InvalidParameter(f"{flag} {value!r} is not a number; give one", name=info.name, value=value)
+        wanted = "whole number" if kind is int else "number"
+        raise InvalidParameter(f"{flag} {value!r} is not a {wanted}; give one", name=info.name, value=value)
     low, high = info.metadata["low"], info.metadata["high"]
     if not low <= value <= high:
         raise InvalidParameter(

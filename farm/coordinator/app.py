@@ -21,7 +21,7 @@ from farm.coordinator.advance import Coordinator
 from farm.heartbeat import Heartbeat
 from farm.ledger import RedisLedger, WorkerInfo
 from farm.media import MediaCache
-from farm.service import PROCESS_START_TIMEOUT_S, Parts, connect, log_to_stderr, process_name
+from farm.service import Parts, connect, process_name, run_celery
 from farm.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -32,7 +32,6 @@ POOL_PROCESSES = 3
 settings = Settings.load()
 name = process_name("coordinator")
 app = make_app(settings, "farm-coordinator")
-app.conf.update(worker_proc_alive_timeout=PROCESS_START_TIMEOUT_S)
 _shutting_down = multiprocessing.get_context("fork").Event()  # told to the pool's processes through the fork
 
 
@@ -125,7 +124,6 @@ def _queues() -> tuple[str, ...]:
 
 def main() -> None:
     """Run the coordinator until SIGTERM."""
-    log_to_stderr()
     timer, heartbeat = SweepTimer(), Heartbeat(RedisLedger(settings.redis_url), _info)
 
     def ready(**_: object) -> None:
@@ -143,7 +141,4 @@ def main() -> None:
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(ending, weak=False)
     signals.worker_shutdown.connect(ended, weak=False)
-    app.worker_main(
-        ["worker", "--hostname", name, "--queues", ",".join(_queues()), "--concurrency", str(POOL_PROCESSES),
-         "--loglevel", "WARNING", "--events", "--without-gossip", "--without-mingle"]
-    )  # fmt: skip
+    run_celery(app, name, _queues(), POOL_PROCESSES)

@@ -1,0 +1,169 @@
+"""One suite for every ledger: the one in Redis (a real server) and the one in memory."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from farm.contract.errors import AccessDenied, LedgerUnavailable
+from farm.contract.messages import Stage, TaskId, TaskMessage
+from farm.contract.states import JobState, TaskState
+from farm.ledger import JobRecord, Ledger, RedisLedger, WorkerInfo
+from farm.testing import MemoryLedger
+
+JOB = "clip-0123456789"
+TASK = TaskId(Stage.STYLIZE, 16)
+MESSAGE = TaskMessage(JOB, Stage.STYLIZE, 16, 1)
+
+
+@pytest.fixture(params=["redis", "memory"])
+def ledger(request: pytest.FixtureRequest) -> Ledger:
+    if request.param == "memory":
+        return MemoryLedger()
+    return RedisLedger(request.getfixturevalue("redis_url"))
+
+
+def _queued(ledger: Ledger) -> None:
+    ledger.create_job(JobRecord(JOB, name="clip", created_s=1.5))
+    assert ledger.move_task(JOB, TASK, TaskState.QUEUED, attempt=1)
+
+
+def test_a_job_is_created_once(ledger: Ledger) -> None:
+    assert ledger.create_job(JobRecord(JOB, name="first", created_s=2.5))
+    assert not ledger.create_job(JobRecord(JOB, name="second"))
+    assert ledger.job(JOB) == JobRecord(JOB, name="first", created_s=2.5)
+    assert ledger.job("other-0123456789") is None
+
+
+def test_jobs_are_listed_newest_first(ledger: Ledger) -> None:
+    for at, job in enumerate(["a-0000000000", "b-0000000000", "c-0000000000"]):
+        ledger.create_job(JobRecord(job, created_s=float(at)))
+    assert [record.job[0] for record in ledger.jobs()] == ["c", "b", "a"]
+
+
+def test_a_job_moves_only_as_its_table_allows(ledger: Ledger) -> None:
+    ledger.create_job(JobRecord(JOB))
+    assert not ledger.move_job(JOB, JobState.SUCCEEDED)
+    assert ledger.move_job(JOB, JobState.PLANNING)
+    assert ledger.move_job(JOB, JobState.RENDERING, frame_count=48, started_s=3.25)
+    record = ledger.job(JOB)
+    assert record is not None
+    assert (record.state, record.frame_count, record.started_s) == (JobState.RENDERING, 48, 3.25)
+    assert not ledger.move_job("other-0123456789", JobState.PLANNING)
+
+
+def test_a_task_the_ledger_does_not_know_is_waiting(ledger: Ledger) -> None:
+    ledger.create_job(JobRecord(JOB))
+    assert ledger.tasks(JOB) == {}
+    assert not ledger.move_task(JOB, TASK, TaskState.RUNNING)
+    assert ledger.move_task(JOB, TASK, TaskState.SUCCEEDED)
+    assert ledger.tasks(JOB)[TASK].state is TaskState.SUCCEEDED
+
+
+def test_of_two_who_queue_a_task_one_succeeds(ledger: Ledger) -> None:
+    ledger.create_job(JobRecord(JOB))
+    before = (TaskState.WAITING, TaskState.RETRYING)
+    won: list[bool] = []
+    threads = [
+        threading.Thread(target=lambda: won.append(ledger.move_task(JOB, TASK, TaskState.QUEUED, before=before)))
+        for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert sorted(won) == [False] * 7 + [True]
+
+
+def test_one_executor_holds_a_task_at_a_time(ledger: Ledger) -> None:
+    _queued(ledger)
+    first = ledger.claim(MESSAGE, "one", 30)
+    assert first is not None
+    assert ledger.claim(MESSAGE, "two", 30) is None
+    assert ledger.leased(JOB, [TASK, TaskId(Stage.BLEND, 16)]) == {TASK}
+    record = ledger.tasks(JOB)[TASK]
+    assert (record.state, record.worker) == (TaskState.RUNNING, "one")
+
+
+def test_a_held_task_is_moved_by_its_holder_alone(ledger: Ledger) -> None:
+    _queued(ledger)
+    lease = ledger.claim(MESSAGE, "one", 30)
+    assert lease is not None
+    assert not ledger.move_task(JOB, TASK, TaskState.RETRYING)
+    assert ledger.settle(lease, TaskState.SUCCEEDED)
+    assert ledger.leased(JOB, [TASK]) == set()
+    assert not ledger.settle(lease, TaskState.FAILED)
+
+
+def test_a_lease_that_ran_out_is_lost_to_the_next(ledger: Ledger) -> None:
+    _queued(ledger)
+    late = ledger.claim(MESSAGE, "late", 0.05)
+    assert late is not None
+    time.sleep(0.1)
+    assert not ledger.renew(late, 30)
+    new = ledger.claim(MESSAGE, "new", 30)
+    assert new is not None
+    assert new.token != late.token
+    assert not ledger.settle(late, TaskState.SUCCEEDED)
+    assert ledger.tasks(JOB)[TASK].worker == "new"
+    assert ledger.renew(new, 30)
+
+
+def test_a_message_of_an_earlier_attempt_is_not_run(ledger: Ledger) -> None:
+    ledger.create_job(JobRecord(JOB))
+    ledger.move_task(JOB, TASK, TaskState.QUEUED, attempt=2)
+    assert ledger.claim(MESSAGE, "one", 30) is None
+    assert ledger.claim(TaskMessage(JOB, Stage.STYLIZE, 16, 2), "one", 30) is not None
+
+
+def test_nothing_of_a_canceled_job_is_run(ledger: Ledger) -> None:
+    _queued(ledger)
+    ledger.move_job(JOB, JobState.CANCELING)
+    assert ledger.claim(MESSAGE, "one", 30) is None
+
+
+def test_the_error_of_an_attempt_stays_with_its_task(ledger: Ledger) -> None:
+    _queued(ledger)
+    lease = ledger.claim(MESSAGE, "one", 30)
+    assert lease is not None
+    ledger.settle(lease, TaskState.RETRYING, error="no memory", retry_at_s=12.5)
+    record = ledger.tasks(JOB)[TASK]
+    assert (record.state, record.error, record.retry_at_s, record.attempt) == (TaskState.RETRYING, "no memory", 12.5, 1)
+
+
+def test_frames_done_are_counted_by_task(ledger: Ledger) -> None:
+    ledger.create_job(JobRecord(JOB))
+    ledger.progress(JOB, TASK, 3)
+    ledger.progress(JOB, TASK, 4)
+    assert ledger.frames_done(JOB) == {TASK: 4}
+
+
+def test_a_worker_without_heartbeat_is_forgotten(ledger: Ledger) -> None:
+    silent = WorkerInfo("silent", "host", 1, "cpu", ("stylize",), weights={"vgg19": "dc"})
+    alive = WorkerInfo("alive", "host", 2, "cpu", ("stylize", "blend"), threads=2)
+    ledger.heartbeat(silent, 0.05)
+    ledger.heartbeat(alive, 30)
+    time.sleep(0.1)
+    assert ledger.workers() == [alive]
+    ledger.forget_worker("alive")
+    assert ledger.workers() == []
+
+
+def test_one_of_many_takes_the_turn(ledger: Ledger) -> None:
+    assert [ledger.take_turn("sweep", 0.1) for _ in range(3)] == [True, False, False]
+    time.sleep(0.15)
+    assert ledger.take_turn("sweep", 30)
+
+
+def test_a_redis_that_is_not_there_is_named_with_the_cure() -> None:
+    with pytest.raises(LedgerUnavailable, match=r"Redis at 127.0.0.1:1 does not answer.*farm up") as caught:
+        RedisLedger("redis://:secret@127.0.0.1:1/0", timeout_s=0.5).ping()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_wrong_password_is_access_denied(redis_url: str) -> None:
+    _, at, host = redis_url.rpartition("@")
+    with pytest.raises(AccessDenied, match="check the password"):
+        RedisLedger(f"redis://:wrong{at}{host}").ping()
