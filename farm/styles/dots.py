@@ -16,7 +16,7 @@ SEA = pigments("fbc76a", "e0806a", "7c6aa6", "3a63a0", "1c4a80", "12305c")
 LAND = pigments("1c1f4a", "2c4a66", "3f6b4f", "86923c")
 SUN_X, SUN_Y, SUN_RADIUS = 0.64, 0.44, 40.0
 SHORE = 0.53  # of the sheet's height
-LAYERS = ((9.0, 11.0), (7.0, 7.6), (6.2, 5.2))  # spacing and width of dabs
+LAYERS = ((13.0, 17.0), (10.5, 12.0), (9.6, 8.4))  # spacing and width of dabs
 OPPOSED = 0.09  # share of dabs in the hue opposite to what they see
 DAB = Brush(bristles=3, streak=0.07, tint=0.03, fray=0.08, ridge=45, bristle_width=0.3)
 
