@@ -34,7 +34,7 @@ class ColorTags:
     @property
     def wide(self) -> bool:
         """Whether it is HDR or BT.2020, which 8-bit sRGB can't show as it is."""
-        return self.transfer in (PQ, HLG) or self.primaries == BT2020
+        return self.transfer in (PQ, HLG) or self.primaries == BT2020 or self.matrix in (BT2020, 10)
 
     def resolved(self, width: int, height: int) -> ColorTags:
         """Every unspecified tag as players guess it: BT.709 from 1280 wide or above 576 lines, else BT.601."""
@@ -52,7 +52,7 @@ class ColorTags:
     def film(self, width: int, height: int) -> ColorTags:
         """The film's tags: the clip's own (resolved, limited range); BT.709 for clips that were mapped to it."""
         own = self.resolved(width, height)
-        if own.wide or own.matrix in (BT2020, 10):
+        if own.wide:
             return ColorTags(BT709, BT709, BT709, LIMITED)
         return replace(own, range=LIMITED)
 

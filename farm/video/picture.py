@@ -1,19 +1,19 @@
 """From a decoded picture to RGB: the clip's own matrix and range, scaled once, turned as players show it.
 
-Wide pictures (HDR, BT.2020) are mapped to BT.709 by swscale where it can, else taken as they are.
+Wide pictures (HDR, BT.2020) are scaled in 16 bits and then narrowed to BT.709.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-import av.error
-import numpy as np
-from av.video.reformatter import ColorPrimaries, ColorTrc, Interpolation, VideoReformatter
+from av.video.reformatter import Interpolation, VideoReformatter
 
 from farm.video.color import FULL, SWS_MATRIX, ColorTags
+from farm.video.hdr import narrowed
 
 if TYPE_CHECKING:
+    import numpy as np
     from av.video.frame import VideoFrame
     from numpy.typing import NDArray
 
@@ -30,7 +30,6 @@ class Converter:
 
     def __init__(self) -> None:
         self._scaler = VideoReformatter()
-        self._maps_wide = True
 
     def rgb(
         self, frame: VideoFrame, orientation: Orientation, color: ColorTags, size_wh: tuple[int, int]
@@ -38,10 +37,10 @@ class Converter:
         """`frame` as shown: (H, W, 3) uint8 sRGB of exactly `size_wh`."""
         width, height = orientation.size(*size_wh)
         tags = color.resolved(frame.width, frame.height)
-        shrinks = width * height < frame.width * frame.height
-        kernel = (Interpolation.AREA if shrinks else Interpolation.LANCZOS) | _EXACT
-        scaled = self._scaled(frame, tags, width, height, kernel)
-        image: NDArray[np.uint8] = scaled.to_ndarray()  # type: ignore[assignment]  # (H, W, 3), rgb24
+        if tags.wide:
+            image = narrowed(self._scaled(frame, tags, width, height, "rgb48le"), tags.transfer)
+        else:
+            image = self._scaled(frame, tags, width, height, "rgb24")
         return orientation.applied(image)
 
     def small_bgr(self, frame: VideoFrame, size_wh: tuple[int, int]) -> NDArray[np.uint8]:
@@ -51,30 +50,19 @@ class Converter:
         )
         return small.to_ndarray()  # type: ignore[return-value]
 
-    def _scaled(self, frame: VideoFrame, tags: ColorTags, width: int, height: int, kernel: int) -> VideoFrame:
-        if tags.wide and self._maps_wide:
-            try:
-                return self._reformat(frame, tags, width, height, kernel, mapped=True)
-            except (av.error.FFmpegError, NotImplementedError):
-                self._maps_wide = False
-        return self._reformat(frame, tags, width, height, kernel, mapped=False)
-
-    def _reformat(
-        self, frame: VideoFrame, tags: ColorTags, width: int, height: int, kernel: int, *, mapped: bool
-    ) -> VideoFrame:
-        if mapped:
-            frame.color_trc, frame.color_primaries = tags.transfer, tags.primaries
+    def _scaled(self, frame: VideoFrame, tags: ColorTags, width: int, height: int, pix_fmt: str) -> Any:
+        """(height, width, 3) RGB of the coded picture, in `pix_fmt`."""
+        shrinks = width * height < frame.width * frame.height
         is_rgb = frame.format.is_rgb
-        return self._scaler.reformat(
+        scaled = self._scaler.reformat(
             frame,
             width=width,
             height=height,
-            format="rgb24",
-            interpolation=kernel,
+            format=pix_fmt,
+            interpolation=(Interpolation.AREA if shrinks else Interpolation.LANCZOS) | _EXACT,
             src_colorspace=None if is_rgb else SWS_MATRIX[tags.matrix],
-            src_color_range=None if is_rgb else (2 if tags.range == FULL else 1),
-            dst_color_range=2,
-            dst_color_trc=ColorTrc.BT709 if mapped else None,
-            dst_color_primaries=ColorPrimaries.BT709 if mapped else None,
+            src_color_range=None if is_rgb else tags.range,
+            dst_color_range=FULL,
             threads=1,
         )
+        return scaled.to_ndarray()

@@ -1,0 +1,97 @@
+"""The index finds every frame's time, as the hand that wrote the clip knows it."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+
+import pytest
+from awkward import NAMES
+from clips import make_clip
+
+from farm import video
+from farm.contract.codec import from_json, to_json
+from farm.contract.errors import InvalidClip, UnknownVersion
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_frame_has_the_time_it_was_written_with(clip_of, name):
+    clip = clip_of(name)
+    index = video.index(clip.path)
+    assert [pts * index.seconds_per_tick for pts in index.pts] == [pts * clip.time_base for pts in clip.pts]
+    assert index.seekable
+    assert index.origin == 0
+
+
+def test_the_last_frame_keeps_its_duration(clip_of):
+    clip = clip_of("variable rate")
+    assert video.index(clip.path).durations == (*(b - a for a, b in zip(clip.pts, clip.pts[1:], strict=False)), 512)
+
+
+def test_sizes_are_those_a_player_shows(clip_of, tmp_path):
+    assert _size(clip_of("turned").path) == (64, 96)
+    assert _size(clip_of("odd size").path) == (97, 63)
+    wide = make_clip(tmp_path / "wide.mp4", frames=2, pixel_aspect=Fraction(4, 3))
+    assert _size(wide.path) == (128, 64)
+
+
+def test_an_index_survives_json_and_keeps_its_sha256(clip_of):
+    index = video.index(clip_of("open GOP").path)
+    again = from_json(video.FrameIndex, to_json(index))
+    assert again == index
+    assert again.sha256 == index.sha256
+
+
+def test_an_index_of_another_version_is_refused(clip_of):
+    plain = to_json(video.index(clip_of("single frame").path)).replace(b'"version":1', b'"version":99')
+    with pytest.raises(UnknownVersion, match="99"):
+        from_json(video.FrameIndex, plain)
+
+
+def test_a_watcher_sees_every_frame_once_and_small(tmp_path):
+    clip = make_clip(tmp_path / "big.mp4", frames=5, size=(512, 128))
+    seen = []
+    video.index(clip.path, lambda number, image: seen.append((number, image.shape)))
+    assert seen == [(number, (64, 256, 3)) for number in range(5)]
+
+
+def test_a_clip_without_timestamps_is_counted(tmp_path):
+    """Raw H.264 carries no PTS."""
+    import av
+
+    clip = make_clip(tmp_path / "a.mp4", frames=12)
+    raw = tmp_path / "a.h264"
+    with av.open(str(clip.path)) as source, av.open(str(raw), "w", format="h264") as bare:
+        stream = bare.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                bare.mux(packet)
+    index = video.index(raw)
+    assert index.frame_count == 12
+    assert all(a < b for a, b in zip(index.pts, index.pts[1:], strict=False))
+    whole = list(video.decode(raw, index, 0, 12))
+    assert (next(video.decode(raw, index, 7, 8)) == whole[7]).all()
+
+
+def test_a_recording_with_an_arbitrary_clock_gets_an_origin(tmp_path):
+    clip = make_clip(tmp_path / "a.ts", frames=4, start=90_000 * 3600)
+    index = video.index(clip.path)
+    assert index.film_pts[0] == 0
+    assert index.pts[0] == 90_000 * 3600
+
+
+def test_more_frames_than_the_limit_are_refused_in_one_line(clip_of):
+    with pytest.raises(InvalidClip, match=r"has 24 frames, more than 10; cut it$"):
+        video.index(clip_of("B-frames").path, limits=video.Limits(frames=10))
+    with pytest.raises(InvalidClip, match=r"more than 10 frames; cut it$"):
+        video.index(clip_of("MPEG-TS that starts at 1.4 s").path, limits=video.Limits(frames=10))
+
+
+def test_a_picture_larger_than_the_limit_is_refused(clip_of):
+    with pytest.raises(InvalidClip, match="96×64, more than 6143 pixels"):
+        video.index(clip_of("B-frames").path, limits=video.Limits(pixels=96 * 64 - 1))
+
+
+def _size(path):
+    index = video.index(path)
+    return index.width, index.height
