@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from flower.views.monitor import Metrics
+from flower.views.monitor import Metrics  # type: ignore[import-untyped]
 from tornado.web import authenticated
 
 from farm.broker import make_app

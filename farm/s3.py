@@ -12,6 +12,7 @@ from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from urllib.parse import urlsplit
 
 from farm.contract.errors import AccessDenied, ObjectNotFound, StoreUnavailable
 from farm.settings import Settings
@@ -56,6 +57,8 @@ def make_client(settings: Settings) -> S3Client:
         connect_timeout=CONNECT_TIMEOUT_S,
         read_timeout=READ_TIMEOUT_S,
         max_pool_connections=CONNECTIONS,
+        # A private farm's server is never behind the proxy that this machine's environment may name.
+        proxies={} if _is_loopback(settings.s3_endpoint) else None,
     )
     try:
         return boto3.session.Session().client(
@@ -69,6 +72,11 @@ def make_client(settings: Settings) -> S3Client:
         )
     except (BotoCoreError, ValueError) as error:
         raise AccessDenied(f"no client for the S3 server: {error}; see FARM_S3_ENDPOINT and FARM_S3_REGION") from error
+
+
+def _is_loopback(endpoint: str) -> bool:
+    host = urlsplit(endpoint).hostname or ""
+    return host in ("localhost", "::1") or host.startswith("127.")
 
 
 @contextmanager

@@ -57,19 +57,22 @@ def redis_url(_redis_service: Settings) -> str:
     return _redis_service.redis_url
 
 
+@pytest.fixture(scope="session")
+def _session_store(_store_service: Settings) -> S3Store:
+    return S3Store.from_settings(_store_service)  # a client takes a while to make
+
+
 @pytest.fixture
-def s3_settings(_store_service: Settings, tmp_path: Path) -> Settings:
+def s3_store(_session_store: S3Store) -> S3Store:
+    """A store on a real S3 server, emptied for this test."""
+    _session_store.delete(_session_store.list(""))
+    return _session_store
+
+
+@pytest.fixture
+def s3_settings(_store_service: Settings, s3_store: S3Store, tmp_path: Path) -> Settings:
     """Settings of a real S3 server, its bucket emptied for this test; no Redis."""
-    settings = replace(_store_service, home=tmp_path / "home", cache_dir=tmp_path / "cache")
-    store = S3Store.from_settings(settings)
-    store.delete(store.list(""))
-    return settings
-
-
-@pytest.fixture
-def s3_store(s3_settings: Settings) -> S3Store:
-    """A store on a real S3 server, empty."""
-    return S3Store.from_settings(s3_settings)
+    return replace(_store_service, home=tmp_path / "home", cache_dir=tmp_path / "cache")
 
 
 @pytest.fixture

@@ -200,8 +200,9 @@ def test_ensure_bucket_makes_it_once(s3_settings: Settings) -> None:
     assert fresh.put_once("k", b"abc").written
 
 
-def without_conditions(store: S3Store) -> S3Store:
-    """The same server, as if it knew no If-None-Match: the header is taken off on its way."""
+def without_conditions(settings: Settings) -> S3Store:
+    """A server that knows no If-None-Match: the header is taken off on its way."""
+    store = S3Store.from_settings(settings)
 
     def strip(params: dict[str, dict[str, str]], **_: object) -> None:
         params["headers"].pop("If-None-Match", None)
@@ -211,9 +212,9 @@ def without_conditions(store: S3Store) -> S3Store:
 
 
 def test_without_conditional_writes_the_store_says_so_and_looks_first(
-    s3_store: S3Store, caplog: pytest.LogCaptureFixture
+    s3_settings: Settings, caplog: pytest.LogCaptureFixture
 ) -> None:
-    store = without_conditions(s3_store)
+    store = without_conditions(s3_settings)
     with caplog.at_level(logging.WARNING):
         assert store.put_once("k", b"abc").written
         assert not store.put_once("k", b"other").written
@@ -263,6 +264,14 @@ def test_no_server_is_unavailable_in_bounded_time() -> None:
         store.check()
     assert caught.value.endpoint == endpoint
     assert time.monotonic() - began_s < 10
+
+
+def test_a_server_on_this_machine_is_reached_past_any_proxy(
+    s3_settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_ports(1)[0]}")
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    S3Store.from_settings(s3_settings).check()
 
 
 class _Breaking(BaseHTTPRequestHandler):
