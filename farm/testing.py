@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import threading
-import uuid
 import time
+import uuid
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import replace

@@ -38,7 +38,7 @@ def test_any_change_of_a_parameter_names_another_job() -> None:
 
 def test_an_unknown_version_is_refused_and_named() -> None:
     plain = {**to_plain(SPEC), "version": 99}
-    with pytest.raises(UnknownVersion, match="version 99.*reads 1"):
+    with pytest.raises(UnknownVersion, match=r"version 99.*reads 1"):
         from_plain(Spec, plain)
 
 

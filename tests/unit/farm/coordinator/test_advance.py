@@ -1,0 +1,201 @@
+"""The coordinator against the shipped in-memory store and ledger: what it queues, and what it never does twice."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from farm.contract import keys
+from farm.contract.codec import to_json
+from farm.contract.messages import Manifest, Stage, TaskId, TaskMessage
+from farm.contract.states import JobState, TaskState
+from farm.coordinator import advance as advance_module
+from farm.coordinator.advance import Coordinator
+from farm.ledger import JobRecord
+from farm.plan import make_plan
+from farm.settings import Settings
+from farm.testing import MemoryLedger, MemoryStore
+
+JOB = "clip-0123456789"
+PLAN = make_plan(12, (64, 48), (), 4, 2, "x")
+
+
+class Bench:
+    """A coordinator, and an executor that does what is queued at once or not at all."""
+
+    def __init__(self, tmp_path: Path) -> None:
+        self.settings = Settings(home=tmp_path, cache_dir=tmp_path, max_attempts=2)
+        self.store, self.ledger = MemoryStore(), MemoryLedger()
+        self.queue: list[TaskMessage] = []
+        self.sent: list[TaskMessage] = []
+        self.coordinator = self.new_coordinator()
+        self.ledger.create_job(JobRecord(JOB, created_s=1.0))
+
+    def new_coordinator(self) -> Coordinator:
+        return Coordinator(self.settings, self.store, self.ledger, self._publish, lambda _queue: len(self.queue))
+
+    def _publish(self, message: TaskMessage) -> None:
+        self.queue.append(message)
+        self.sent.append(message)
+
+    def do(self, message: TaskMessage) -> None:
+        lease = self.ledger.claim(message, "worker", 30)
+        assert lease is not None
+        if message.stage is Stage.PLAN:
+            self.store.put_once(keys.plan(JOB), to_json(PLAN))
+        self.store.put_once(keys.manifest(JOB, message.task), to_json(_manifest(message)))
+        self.ledger.settle(lease, TaskState.SUCCEEDED)
+
+    def do_all(self) -> None:
+        """Work until nothing is queued, an advance after each task."""
+        self.coordinator.advance(JOB)
+        while self.queue:
+            self.do(self.queue.pop(0))
+            self.coordinator.advance(JOB)
+
+    @property
+    def state(self) -> JobState:
+        record = self.ledger.job(JOB)
+        assert record is not None
+        return record.state
+
+
+def _manifest(message: TaskMessage) -> Manifest:
+    return Manifest(JOB, message.stage, message.start, message.attempt, "worker", "cpu", 0.0, 1.0)
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    return Bench(tmp_path)
+
+
+def test_a_job_goes_its_way_and_each_task_is_queued_once(bench: Bench) -> None:
+    bench.do_all()
+    assert bench.state is JobState.SUCCEEDED
+    tasks = [message.task for message in bench.sent]
+    assert len(tasks) == len(set(tasks)) == 1 + 3 + 3 + 2 + 1
+    assert tasks[0].stage is Stage.PLAN
+    assert tasks[-1].stage is Stage.ASSEMBLE
+
+
+def test_nothing_is_queued_before_what_it_needs_is_done(bench: Bench) -> None:
+    bench.coordinator.advance(JOB)
+    bench.do(bench.queue.pop())
+    bench.coordinator.advance(JOB)
+    assert [message.task for message in bench.queue] == [TaskId(Stage.ANCHOR, 0)]
+
+
+def test_advancing_again_queues_nothing_again(bench: Bench) -> None:
+    for _ in range(3):
+        bench.coordinator.advance(JOB)
+        bench.new_coordinator().advance(JOB)
+    assert len(bench.sent) == 1
+
+
+def test_a_wiped_ledger_is_filled_from_the_store(bench: Bench) -> None:
+    bench.coordinator.advance(JOB)
+    for _ in range(4):
+        bench.do(bench.queue.pop(0))
+        bench.coordinator.advance(JOB)
+    done = list(bench.store.list(keys.manifests(JOB)))
+    bench.ledger = bench.coordinator.ledger = MemoryLedger()
+    bench.queue.clear()
+    bench.sent.clear()
+    bench.ledger.create_job(JobRecord(JOB))
+    bench.do_all()
+    assert bench.state is JobState.SUCCEEDED
+    assert len(bench.sent) == 10 - len(done)
+
+
+def test_a_lost_executor_uses_up_an_attempt_and_its_task_is_queued_again(bench: Bench) -> None:
+    bench.coordinator.advance(JOB)
+    message = bench.queue.pop()
+    assert bench.ledger.claim(message, "killed", 0.0) is not None
+    bench.coordinator.sweep()
+    assert [item.attempt for item in bench.queue] == [2]
+
+
+def test_an_executor_lost_after_its_manifest_had_finished(bench: Bench) -> None:
+    bench.coordinator.advance(JOB)
+    message = bench.queue.pop()
+    assert bench.ledger.claim(message, "killed", 0.0) is not None
+    bench.store.put_once(keys.plan(JOB), to_json(PLAN))
+    bench.store.put_once(keys.manifest(JOB, message.task), to_json(_manifest(message)))
+    bench.coordinator.sweep()
+    assert [item.task for item in bench.queue] == [TaskId(Stage.ANCHOR, 0)]
+
+
+def test_the_last_attempt_lost_fails_the_job_and_says_where(bench: Bench) -> None:
+    bench.coordinator.advance(JOB)
+    bench.do(bench.queue.pop())
+    bench.coordinator.advance(JOB)
+    for _ in range(2):
+        assert bench.ledger.claim(bench.queue.pop(), "killed", 0.0) is not None
+        bench.coordinator.sweep()
+    record = bench.ledger.job(JOB)
+    assert record is not None
+    assert record.state is JobState.FAILED
+    assert record.error == "anchor at frame 0: its worker killed died or lost its lease, after 2 attempts"
+
+
+def test_a_lost_message_is_sent_again_but_only_once_its_queue_is_empty(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench.coordinator.advance(JOB)
+    monkeypatch.setattr(advance_module, "LOST_MESSAGE_S", -1.0)
+    bench.coordinator.sweep()
+    assert len(bench.sent) == 1
+    bench.queue.clear()
+    bench.coordinator.sweep()
+    assert bench.sent == [bench.sent[0], bench.sent[0]]
+
+
+def test_a_task_to_be_retried_waits_for_its_time(bench: Bench) -> None:
+    bench.coordinator.advance(JOB)
+    lease = bench.ledger.claim(bench.queue.pop(), "worker", 30)
+    assert lease is not None
+    bench.ledger.settle(lease, TaskState.RETRYING, error="no memory", retry_at_s=4e9)
+    bench.coordinator.advance(JOB)
+    assert bench.queue == []
+
+
+def test_a_task_given_back_is_queued_again_with_the_same_attempt(bench: Bench) -> None:
+    bench.coordinator.advance(JOB)
+    lease = bench.ledger.claim(bench.queue.pop(), "worker", 30)
+    assert lease is not None
+    bench.ledger.settle(lease, TaskState.WAITING)
+    bench.coordinator.advance(JOB)
+    assert [item.attempt for item in bench.queue] == [1]
+
+
+def test_canceling_waits_for_the_executors_and_takes_back_the_rest(bench: Bench) -> None:
+    bench.coordinator.advance(JOB)
+    lease = bench.ledger.claim(bench.queue.pop(), "worker", 30)
+    assert lease is not None
+    bench.ledger.move_job(JOB, JobState.CANCELING)
+    bench.coordinator.advance(JOB)
+    assert bench.state is JobState.CANCELING
+    bench.ledger.settle(lease, TaskState.CANCELED)
+    bench.coordinator.advance(JOB)
+    assert bench.state is JobState.CANCELED
+
+
+def test_a_plan_gone_from_the_store_fails_the_job_in_plain_words(bench: Bench) -> None:
+    bench.coordinator.advance(JOB)
+    bench.do(bench.queue.pop())
+    bench.store.delete([keys.plan(JOB)])
+    bench.coordinator.advance(JOB)
+    record = bench.ledger.job(JOB)
+    assert record is not None
+    assert record.state is JobState.FAILED
+    assert "is gone from the store" in record.error
+
+
+def test_a_sweep_leaves_ended_jobs_alone(bench: Bench) -> None:
+    bench.do_all()
+    before = bench.ledger.job(JOB)
+    bench.coordinator.sweep()
+    assert bench.ledger.job(JOB) == replace(before)  # type: ignore[type-var]
+    assert len(bench.sent) == 10

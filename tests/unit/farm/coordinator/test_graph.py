@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from farm.contract.messages import Stage, TaskId
+from farm.coordinator.graph import frames_of, render_tasks
+from farm.plan import make_plan
+
+
+def task(stage: Stage, start: int) -> TaskId:
+    return TaskId(stage, start)
+
+
+def test_anchors_run_in_order_within_a_shot_and_begin_anew_at_a_cut() -> None:
+    plan = make_plan(12, (64, 48), (8,), 4, 2, "x")
+    needs = render_tasks(plan)
+    assert needs[task(Stage.ANCHOR, 0)] == ()
+    assert needs[task(Stage.ANCHOR, 4)] == (task(Stage.ANCHOR, 0),)
+    assert needs[task(Stage.ANCHOR, 8)] == ()
+
+
+def test_a_chunk_needs_its_anchor_and_nothing_else() -> None:
+    needs = render_tasks(make_plan(12, (64, 48), (), 4, 2, "x"))
+    for start in (0, 4, 8):
+        assert needs[task(Stage.STYLIZE, start)] == (task(Stage.ANCHOR, start),)
+
+
+def test_a_boundary_needs_both_its_chunks_and_the_boundary_before() -> None:
+    needs = render_tasks(make_plan(12, (64, 48), (), 4, 2, "x"))
+    assert needs[task(Stage.BLEND, 4)] == (task(Stage.STYLIZE, 0), task(Stage.STYLIZE, 4))
+    assert needs[task(Stage.BLEND, 8)] == (
+        task(Stage.STYLIZE, 4),
+        task(Stage.STYLIZE, 8),
+        task(Stage.BLEND, 4),
+    )
+
+
+def test_shots_are_independent() -> None:
+    needs = render_tasks(make_plan(16, (64, 48), (8,), 4, 2, "x"))
+    assert needs[task(Stage.BLEND, 12)] == (task(Stage.STYLIZE, 8), task(Stage.STYLIZE, 12))
+
+
+def test_frames_of_a_task_are_those_it_makes() -> None:
+    plan = make_plan(10, (64, 48), (), 4, 2, "x")
+    assert frames_of(plan, task(Stage.ANCHOR, 4)) == 1
+    assert sum(frames_of(plan, item) for item in render_tasks(plan) if item.stage is Stage.STYLIZE) == 10
+    assert frames_of(plan, TaskId(Stage.BLEND, plan.boundaries[0].start)) == 2
+    assert frames_of(plan, TaskId(Stage.ASSEMBLE)) == 10
