@@ -149,7 +149,7 @@ def _write_pictures(container, video, pts, last, images) -> None:
 
 
 def _add_sound(container, codec: str):
-    sound = container.add_stream(codec, rate=RATE)
+    sound = container.add_stream(codec, rate=RATE, options={"strict": "experimental"})  # FFmpeg's own vorbis
     sound.codec_context.layout = "stereo"
     return sound
 

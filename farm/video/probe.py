@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
 
 _STATES_DURATION = ("matroska", "flv", "asf")
+_MAX_GOP_BYTES = 64 * 1024 * 1024
 _TAIL_S = 1.0
 """A clip whose last packet ends this much before the duration its header states is cut short."""
 
@@ -69,7 +70,7 @@ def check(path: Path | str, *, limits: Limits = LIMITS) -> VideoInfo:
         _check_index(path, container, stream)
         packets = _packets(container, stream)
         _check_packets(path, info, packets, (container.duration or 0) / av.time_base)
-        _check_last_frames(path, container, stream, packets.last_key_pts)
+        _check_last_frames(path, stream, packets.last_gop)
         return info
 
 
@@ -136,12 +137,13 @@ class _Packets:
     count: int  # of the video stream
     corrupt: int
     stop_s: float  # end of the last packet of any stream
-    last_key_pts: int | None
+    last_gop: list[av.Packet[Any]]  # from the last keyframe on
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> _Packets:
     container.seek(0)
-    count, corrupt, stop_s, last_key_pts = 0, 0, Fraction(0), None
+    count, corrupt, held_bytes, stop_s = 0, 0, 0, Fraction(0)
+    last_gop: list[av.Packet[Any]] = []
     for packet in container.demux():
         if packet.pts is not None:
             stop_s = max(stop_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
@@ -149,8 +151,12 @@ def _packets(container: InputContainer, stream: VideoStream) -> _Packets:
             continue
         count += 1
         corrupt += packet.is_corrupt
-        last_key_pts = packet.pts if packet.is_keyframe and packet.pts is not None else last_key_pts
-    return _Packets(count, corrupt, float(stop_s), last_key_pts)
+        if packet.is_keyframe:
+            last_gop, held_bytes = [], 0
+        held_bytes += packet.size
+        if held_bytes <= _MAX_GOP_BYTES:
+            last_gop.append(packet)
+    return _Packets(count, corrupt, float(stop_s), last_gop)
 
 
 def _check_packets(path: Path | str, info: VideoInfo, packets: _Packets, declared_s: float) -> None:
@@ -164,14 +170,14 @@ def _check_packets(path: Path | str, info: VideoInfo, packets: _Packets, declare
         raise _cut_short(path, f"{packets.stop_s:.1f} of {declared_s:.1f} s are there")
 
 
-def _check_last_frames(path: Path | str, container: InputContainer, stream: VideoStream, key_pts: int | None) -> None:
-    if key_pts is None:
-        return
+def _check_last_frames(path: Path | str, stream: VideoStream, last_gop: list[av.Packet[Any]]) -> None:
+    stream.codec_context.flush_buffers()
+    decoder = stream.codec_context
     try:
-        container.seek(key_pts, stream=stream)
-    except av.error.FFmpegError:
-        return
-    if next(decoded(container, stream), None) is None:
+        frames = sum(len(decoder.decode(packet)) for packet in (*last_gop, None))
+    except av.error.FFmpegError as error:
+        raise _cut_short(path, f"its last frames can't be decoded ({error.strerror})") from error
+    if frames == 0:
         raise _cut_short(path, "its last frames can't be decoded")
 
 

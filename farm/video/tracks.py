@@ -182,9 +182,7 @@ class Tracks:
         if track is None:
             self.notices.append(f"{kind} track {stream.index} ({codec}) is left out: {container.format} can't hold it")
             return None
-        self.notices.append(
-            f"{kind} track {stream.index} is {encoder} in the film: {container.format} can't hold {codec}"
-        )
+        self.notices.append(f"{kind} track {stream.index} becomes {encoder}: {container.format} can't hold {codec}")
         return track
 
 

@@ -1,0 +1,85 @@
+"""Chunks cover each frame once, never cross a cut, and leave no runts."""
+
+from __future__ import annotations
+
+import time
+from itertools import groupby
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from farm.contract.codec import from_json, to_json
+from farm.contract.errors import InvalidParameter
+from farm.contract.plan import Boundary, Chunk, FrameRange, Plan
+from farm.plan import make_plan
+
+
+def _plan(frame_count, cuts=(), chunk_frames=48, blend_frames=6):
+    return make_plan(frame_count, (320, 180), cuts, chunk_frames, blend_frames, "0" * 64)
+
+
+def test_a_plan_by_hand():
+    plan = _plan(20, cuts=[12], chunk_frames=5, blend_frames=3)
+    assert plan.shots == (FrameRange(0, 12), FrameRange(12, 20))
+    # 12 frames in 3 chunks of 4, not 5 + 5 + 2; 8 frames in 2 chunks of 4
+    assert plan.chunks == (Chunk(0, 4, 0), Chunk(4, 8, 0), Chunk(8, 12, 0), Chunk(12, 16, 1), Chunk(16, 20, 1))
+    assert plan.boundaries == (Boundary(4, 7, 0, 0), Boundary(8, 11, 0, 4), Boundary(16, 19, 1, 12))
+
+
+def test_a_blend_window_ends_with_its_chunk():
+    assert _plan(6, chunk_frames=2, blend_frames=6).boundaries == (Boundary(2, 4, 0, 0), Boundary(4, 6, 0, 2))
+
+
+def test_without_a_blend_there_are_no_boundaries():
+    assert _plan(100, chunk_frames=10, blend_frames=0).boundaries == ()
+
+
+def test_a_single_frame_is_one_chunk():
+    assert _plan(1).chunks == (Chunk(0, 1, 0),)
+
+
+def test_cuts_outside_the_clip_and_twice_are_passed_over():
+    assert _plan(10, cuts=[0, 5, 5, 10, 99, -3]).shots == (FrameRange(0, 5), FrameRange(5, 10))
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    frame_count=st.integers(1, 3000),
+    cuts=st.lists(st.integers(-5, 3005), max_size=40),
+    chunk_frames=st.integers(1, 400),
+    blend_frames=st.integers(0, 64),
+)
+def test_every_plan_keeps_the_rules(frame_count, cuts, chunk_frames, blend_frames):
+    plan = _plan(frame_count, cuts, chunk_frames, blend_frames)
+    assert [f for chunk in plan.chunks for f in range(chunk.start, chunk.stop)] == list(range(frame_count))
+    assert [f for shot in plan.shots for f in range(shot.start, shot.stop)] == list(range(frame_count))
+    assert {shot.start for shot in plan.shots} == {0} | {cut for cut in cuts if 0 < cut < frame_count}
+    of_shot = [[len(chunk.frames) for chunk in chunks] for _, chunks in groupby(plan.chunks, key=lambda c: c.shot)]
+    for shot, lengths in zip(plan.shots, of_shot, strict=True):
+        assert sum(lengths) == len(shot)
+        assert max(lengths) <= chunk_frames
+        assert max(lengths) - min(lengths) <= 1
+        assert len(lengths) == -(-len(shot) // chunk_frames)
+    starts = {chunk.start: chunk for chunk in plan.chunks}
+    for boundary in plan.boundaries:
+        later, earlier = starts[boundary.start], starts[boundary.before]
+        assert earlier.stop == later.start
+        assert earlier.shot == later.shot == boundary.shot
+        assert boundary.start < boundary.stop == min(boundary.start + blend_frames, later.stop)
+    joins = sum(a.shot == b.shot for a, b in zip(plan.chunks, plan.chunks[1:], strict=False))
+    assert len(plan.boundaries) == (joins if blend_frames else 0)
+    assert from_json(Plan, to_json(plan)) == plan
+
+
+def test_a_million_frames_are_planned_in_no_time():
+    start = time.perf_counter()
+    plan = _plan(1_000_000, cuts=range(0, 1_000_000, 100), chunk_frames=48)
+    assert time.perf_counter() - start < 2.0
+    assert len(plan.chunks) == 30_000
+
+
+@pytest.mark.parametrize(("frame_count", "chunk_frames"), [(0, 48), (-1, 48), (10, 0), (10, -4)])
+def test_what_can_not_be_planned_is_refused(frame_count, chunk_frames):
+    with pytest.raises(InvalidParameter):
+        _plan(frame_count, chunk_frames=chunk_frames)

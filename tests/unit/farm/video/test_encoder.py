@@ -1,0 +1,281 @@
+"""The film has the clip's time, sound and subtitles, and the same frames make the same bytes."""
+
+from __future__ import annotations
+
+import re
+import struct
+from fractions import Fraction
+from itertools import pairwise
+
+import av
+import numpy as np
+import pytest
+from awkward import NAMES, REAL_CLIPS
+from clips import make_clip, picture
+
+from farm import video
+from farm.contract.errors import FilmMismatch, InvalidParameter
+from farm.contract.spec import Codec, Output
+
+
+def _film(clip_path, folder, codec=Codec.H264, size_wh=None, **more):
+    output = Output(codec=codec, **more)
+    index = video.index(clip_path)
+    size = size_wh or video.frame_size(index.width, index.height, None)
+    film = folder / f"film{output.suffix}"
+    frames = video.decode(clip_path, index, 0, index.frame_count, size)
+    result = video.encode(film, frames, index=index, source=clip_path, output=output)
+    return film, index, result
+
+
+def _times(path):
+    index = video.index(path)
+    return [pts * index.seconds_per_tick for pts in index.pts]
+
+
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC, Codec.PRORES])
+@pytest.mark.parametrize("name", NAMES)
+def test_every_frame_is_shown_when_the_clip_shows_it(clip_of, tmp_path, name, codec):
+    clip = clip_of(name)
+    film, index, result = _film(clip.path, tmp_path, codec)
+    assert _times(film) == [pts * clip.time_base for pts in clip.pts]
+    assert result.frame_count == len(clip.pts)
+    video.read_back(film, index, (result.width, result.height))
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_matroska_holds_the_nearest_time_it_can(clip_of, tmp_path, name):
+    clip = clip_of(name)
+    film, index, _ = _film(clip.path, tmp_path, Codec.FFV1)
+    wanted = [pts * clip.time_base for pts in clip.pts]
+    assert all(abs(got - want) <= Fraction(1, 2000) for got, want in zip(_times(film), wanted, strict=True))
+    video.read_back(film, index)
+
+
+@pytest.mark.parametrize("path", REAL_CLIPS, ids=lambda path: path.stem)
+def test_real_clips_become_films(path, tmp_path):
+    index = video.index(path)
+    film, _, result = _film(path, tmp_path, size_wh=video.frame_size(index.width, index.height, 96))
+    video.read_back(film, index, (result.width, result.height))
+    assert result.notices == ()
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_the_same_frames_make_the_same_bytes(clip_of, tmp_path, codec):
+    clip = clip_of("Matroska with opus and subtitles")
+    once, again = tmp_path / "once", tmp_path / "again"
+    once.mkdir()
+    again.mkdir()
+    assert _film(clip.path, once, codec)[0].read_bytes() == _film(clip.path, again, codec)[0].read_bytes()
+
+
+def test_ffv1_is_lossless(clip_of, tmp_path):
+    clip = clip_of("B-frames")
+    film, index, _ = _film(clip.path, tmp_path, Codec.FFV1)
+    before = video.decode(clip.path, index, 0, 24)
+    after = video.decode(film, video.index(film), 0, 24)
+    assert all((a == b).all() for a, b in zip(before, after, strict=True))
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_the_frames_come_back_in_order(clip_of, tmp_path, codec):
+    film, _, _ = _film(clip_of("variable rate").path, tmp_path, codec)
+    for number, image in enumerate(video.decode(film, video.index(film), 0, 24)):
+        error = {n: np.abs(image.astype(int) - picture(n)).mean() for n in (number - 3, number, number + 3) if n >= 0}
+        assert min(error, key=error.get) == number
+
+
+def test_sound_that_the_container_holds_is_copied_bit_for_bit(clip_of, tmp_path):
+    clip = clip_of("constant rate with sound")
+    film, _, result = _film(clip.path, tmp_path)
+    assert _packets(film, "audio") == _packets(clip.path, "audio")
+    assert result.notices == ()
+
+
+def test_opus_and_flac_are_copied_into_mp4(tmp_path):
+    for codec in ("libopus", "flac", "ac3"):
+        clip = make_clip(tmp_path / f"{codec}.mkv", audio=codec)
+        film, _, result = _film(clip.path, tmp_path)
+        assert [data for _, data in _packets(film, "audio")] == [data for _, data in _packets(clip.path, "audio")]
+        assert result.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("sound", "suffix", "codec", "becomes"),
+    [
+        ("pcm_s16le", "mov", Codec.H264, "aac"),
+        ("flac", "mkv", Codec.PRORES, "pcm_s16le"),
+        ("vorbis", "mkv", Codec.H264, "aac"),
+    ],
+)
+def test_sound_that_the_container_can_not_hold_is_encoded_anew_with_a_notice(tmp_path, sound, suffix, codec, becomes):
+    clip = make_clip(tmp_path / f"a.{suffix}", audio=sound)
+    film, index, result = _film(clip.path, tmp_path, codec)
+    assert len(result.notices) == 1
+    assert re.search(rf"sound track 1 becomes {becomes}: .* can't hold {sound}", result.notices[0])
+    video.read_back(film, index)
+
+
+def test_sound_encoded_anew_stays_in_time(tmp_path):
+    """A click at 0.5 s into pictures that start at 0.4 s is where it was."""
+    clip = make_clip(tmp_path / "a.mkv", audio="vorbis", start=400, frames=30)
+    film, index, _ = _film(clip.path, tmp_path)
+    sound = video.index(film).sound[0]
+    assert abs(sound.start_us - index.sound[0].start_us) < 30_000
+    assert abs(sound.stop_us - index.sound[0].stop_us) < 30_000
+    assert _times(film)[0] == Fraction(4, 10)
+
+
+def test_text_subtitles_become_those_of_mp4(clip_of, tmp_path):
+    film, _, result = _film(clip_of("Matroska with opus and subtitles").path, tmp_path)
+    with av.open(str(film)) as container:
+        stream = container.streams.subtitles[0]
+        packets = [packet for packet in container.demux(stream) if packet.size > 2]
+        texts = [event.ass.split(b",", 8)[-1] for packet in packets for event in packet.decode()]
+    assert [round(float(packet.pts * packet.time_base), 3) for packet in packets] == [0.1, 0.6]
+    assert [re.sub(rb"\{[^}]*\}", b"", text) for text in texts] == [b"Hello", b"Good bye"]
+    assert result.notices == ("subtitles track 2 becomes mov_text: mp4 can't hold subrip",)
+
+
+def test_subtitles_are_copied_into_matroska(clip_of, tmp_path):
+    clip = clip_of("Matroska with opus and subtitles")
+    film, _, result = _film(clip.path, tmp_path, Codec.FFV1)
+    assert _packets(film, "subtitle") == _packets(clip.path, "subtitle")
+    assert result.notices == ()
+
+
+@pytest.mark.parametrize(
+    ("tags", "wanted"),
+    [
+        ((1, 1, 1, 1), (1, 1, 1, 1)),
+        ((1, 1, 1, 2), (1, 1, 1, 1)),  # films are limited range
+        ((5, 6, 5, 1), (5, 6, 5, 1)),
+        ((2, 2, 2, 0), (6, 6, 6, 1)),  # small and silent: BT.601, as players guess
+        ((9, 16, 9, 1), (1, 1, 1, 1)),  # HDR is narrowed
+    ],
+)
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC, Codec.PRORES])
+def test_the_film_says_its_colours(tmp_path, tags, wanted, codec):
+    clip = make_clip(tmp_path / "a.mkv", frames=2, codec="ffv1", pix_fmt="yuv444p", color=tags)
+    color = video.index(_film(clip.path, tmp_path, codec)[0]).color
+    assert (color.primaries, color.transfer, color.matrix, color.range) == wanted
+
+
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.PRORES, Codec.FFV1])
+def test_plain_colours_come_back(tmp_path, codec):
+    colours = [(200, 40, 40), (40, 200, 40), (40, 40, 200), (230, 230, 230)]
+    images = [np.full((64, 96, 3), colour, np.uint8) for colour in colours]
+    clip = make_clip(tmp_path / "a.mp4", frames=4)
+    index = video.index(clip.path)
+    film = tmp_path / f"film{Output(codec=codec).suffix}"
+    video.encode(film, images, index=index, source=clip.path, output=Output(codec=codec, crf=4))
+    for image, wanted in zip(video.decode(film, video.index(film), 0, 4), images, strict=True):
+        assert np.abs(image.astype(int) - wanted).max() <= 5
+
+
+def test_mp4_starts_with_its_index(clip_of, tmp_path):
+    film, _, _ = _film(clip_of("constant rate with sound").path, tmp_path)
+    assert _boxes(film.read_bytes())[:2] == ["ftyp", "moov"]
+
+
+def test_hevc_is_tagged_for_apple_players(clip_of, tmp_path):
+    film, _, _ = _film(clip_of("B-frames").path, tmp_path, Codec.HEVC)
+    with av.open(str(film)) as container:
+        assert container.streams.video[0].codec_context.codec_tag == "hvc1"
+
+
+def test_a_lower_crf_is_a_larger_film(clip_of, tmp_path):
+    clip = clip_of("B-frames")
+    large = _film(clip.path, tmp_path, crf=4)[2].size_bytes
+    assert large > _film(clip.path, tmp_path, crf=40)[2].size_bytes
+
+
+def test_metadata_is_written(clip_of, tmp_path):
+    clip = clip_of("single frame")
+    index = video.index(clip.path)
+    frames = video.decode(clip.path, index, 0, 1)
+    film = tmp_path / "film.mp4"
+    video.encode(film, frames, index=index, source=clip.path, output=Output(), metadata={"title": "Dünen"})
+    with av.open(str(film)) as container:
+        assert container.metadata["title"] == "Dünen"
+        assert "encoder" not in container.metadata
+
+
+@pytest.mark.parametrize("count", [0, 23, 25])
+def test_a_film_of_other_length_is_refused_and_leaves_nothing(clip_of, tmp_path, count):
+    clip = clip_of("B-frames")
+    frames = (picture(number) for number in range(count))
+    with pytest.raises(FilmMismatch):
+        video.encode(tmp_path / "film.mp4", frames, index=video.index(clip.path), source=clip.path, output=Output())
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_odd_frames_are_refused(clip_of, tmp_path):
+    clip = clip_of("B-frames")
+    with pytest.raises(InvalidParameter, match="95×64"):
+        video.encode(
+            tmp_path / "film.mp4",
+            iter([picture(0)[:, 1:]]),
+            index=video.index(clip.path),
+            source=clip.path,
+            output=Output(),
+        )
+
+
+def test_frames_stream_through(clip_of, tmp_path):
+    """The encoder asks for a frame when it has written the last: it hears of frame n before n + 1 is made."""
+    clip, order = clip_of("B-frames"), []
+
+    def frames():
+        for number in range(24):
+            order.append(("made", number + 1))
+            yield picture(number)
+
+    video.encode(
+        tmp_path / "film.mp4",
+        frames(),
+        index=video.index(clip.path),
+        source=clip.path,
+        output=Output(),
+        on_frame=lambda count: order.append(("written", count)),
+    )
+    assert order == [(what, n) for n in range(1, 25) for what in ("made", "written")]
+
+
+def test_read_back_notices_a_film_of_another_clip(clip_of, tmp_path):
+    film, index, _ = _film(clip_of("constant rate with sound").path, tmp_path)
+    with pytest.raises(FilmMismatch, match="frame 2 is shown at"):
+        video.read_back(film, video.index(clip_of("variable rate").path))
+    with pytest.raises(FilmMismatch, match="24 frames, the clip 1"):
+        video.read_back(film, video.index(clip_of("single frame").path))
+    with pytest.raises(FilmMismatch, match="1 sound tracks, the clip 0"):
+        video.read_back(film, video.index(clip_of("B-frames").path))
+    with pytest.raises(FilmMismatch, match="it is 96×64, not 98×64"):
+        video.read_back(film, index, (98, 64))
+
+
+def test_read_back_notices_a_film_cut_short(clip_of, tmp_path):
+    film, index, _ = _film(clip_of("B-frames").path, tmp_path)
+    film.write_bytes(film.read_bytes()[:-2000])
+    with pytest.raises(FilmMismatch):
+        video.read_back(film, index)
+
+
+def test_this_build_writes_every_codec():
+    assert video.codecs() == dict.fromkeys(Codec, True)
+
+
+def _packets(path, kind):
+    with av.open(str(path)) as container:
+        stream = next(stream for stream in container.streams if stream.type == kind)
+        return [(packet.pts * packet.time_base, bytes(packet)) for packet in container.demux(stream) if packet.size]
+
+
+def _boxes(data):
+    names, at = [], 0
+    while at < len(data):
+        size, name = struct.unpack_from(">I4s", data, at)
+        names.append(name.decode())
+        at += size
+    assert all(a != b for a, b in pairwise(names))
+    return names
