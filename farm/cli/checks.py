@@ -163,9 +163,7 @@ def _workers(workers: list[WorkerInfo]) -> Iterator[Check]:
 
 
 def _worker(info: WorkerInfo) -> Iterator[Check]:
-    what = (
-        f"{info.device}, {bytes_text(info.memory_bytes)} memory, {info.threads} thread{'s' if info.threads > 1 else ''}"
-    )
+    what = f"{info.device}, {bytes_text(info.memory_bytes)} memory"
     if 0 < info.memory_bytes < LEAST_MEMORY_BYTES:
         yield Check(f"  {info.name}", Verdict.WARN, what, "little memory: paint with a small --size")
     else:

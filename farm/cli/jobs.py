@@ -61,7 +61,7 @@ def status(job: JobName = None, *, as_json: AsJson = False) -> None:
         put_json(job_plain(found))
         return
     put_facts(_facts(found))
-    put_lines_apart()
+    put("")
     put_table(
         ("STAGE", "TASKS", "FRAMES", "RUNNING"),
         (_stage_row(found, stage) for stage in Stage),
@@ -133,25 +133,21 @@ def cancel(job: JobName = None, *, as_json: AsJson = False) -> None:
 
 def resume(job: JobName = None, *, as_json: AsJson = False) -> None:
     """Go on with a job that failed, was canceled, or that Redis forgot."""
-    from farm.cli.following import lack_of
     from farm.client import Farm
 
     after = chosen_job(Farm.from_settings(), job).resume()
     _put_after(after, as_json)
-    if lack := lack_of(after):
-        warn(lack)
 
 
 def _put_after(status: JobStatus, as_json: bool) -> None:
+    from farm.cli.following import lack_of
+
     if as_json:
         put_json(job_plain(status))
     else:
         put(f"{status.job} {status.state}")
-
-
-def put_lines_apart() -> None:
-    """An empty line between two parts."""
-    put("")
+    if lack := lack_of(status):
+        warn(lack)
 
 
 def _list_row(status: JobStatus) -> tuple[Any, ...]:

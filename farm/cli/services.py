@@ -11,7 +11,7 @@ import typer
 
 from farm.cli.output import put_facts, put_json
 from farm.cli.request import AsJson
-from farm.cli.terminal import say
+from farm.cli.terminal import say, warn
 from farm.contract.codec import to_plain
 from farm.contract.errors import InvalidInput, StackError
 
@@ -45,6 +45,8 @@ def up(*, workers: Workers = None, as_json: AsJson = False) -> None:
     new = [part.name for part in info.parts if part.name not in before]
     say(f"started {', '.join(new)}" if new else "it is up already", "green")
     put_facts(_addresses(info))
+    if os.environ.get("FARM_REDIS_URL") or os.environ.get("FARM_S3_ENDPOINT"):
+        warn("FARM_REDIS_URL or FARM_S3_ENDPOINT is set: commands use that farm, not this one, until you unset them")
     say("`farm submit CLIP --style NAME` paints, `farm down` ends it")
 
 
