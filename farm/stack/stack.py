@@ -92,8 +92,13 @@ class Stack:
         with state.locked(self.home):
             site = Site(self.home, State.load(self.home), self._base)
             self._clear_strays(site)
-            for wave in (SERVICES, CLIENTS):
-                self._start_wave(site, [part for part in wanted if _kind(part.name) in wave], tell)
+            kept = [name for name, record in site.state.parts.items() if record.process]
+            try:
+                for wave in (SERVICES, CLIENTS):
+                    self._start_wave(site, [part for part in wanted if _kind(part.name) in wave], tell)
+            except BaseException:  # also Ctrl-C
+                self._undo(site.state, kept, tell)
+                raise
             return self._info(site.state)
 
     def down(self, on_event: OnEvent | None = None) -> tuple[str, ...]:
@@ -138,9 +143,10 @@ class Stack:
         process.end({stray: STRAY_S for stray in process.marked(self.home) if stray.pid not in owned})
 
     def _start_wave(self, site: Site, wave: Sequence[Part], tell: OnEvent) -> None:
-        """Start the wave's missing parts together, then wait for each."""
+        """Start the wave's missing parts together, then wait for all."""
         began_s = time.monotonic()
-        started: list[Part] = []
+        pending: list[Part] = []
+        attempts: dict[str, int] = {}
         for part in wave:
             if self._works(site, part):
                 tell(StackEvent(part.name, "running"))
@@ -148,10 +154,24 @@ class Stack:
             tell(StackEvent(part.name, "starting"))
             self._end(site.state, [part.name], _silent)
             self._launch(site, part)
-            started.append(part)
-        for part in started:
-            self._await(site, part)
-            tell(StackEvent(part.name, "ready", time.monotonic() - began_s))
+            attempts[part.name] = 1
+            pending.append(part)
+        while pending:
+            for part in [part for part in pending if self._ready(site, part, began_s, attempts)]:
+                pending.remove(part)
+                tell(StackEvent(part.name, "ready", time.monotonic() - began_s))
+            time.sleep(POLL_S if pending else 0)
+
+    def _undo(self, known: State, kept: Sequence[str], tell: OnEvent) -> None:
+        """End what a failed `up` started: half a farm would look like a farm."""
+        with _deaf_to_signals():
+            started = [name for name in known.parts if name not in kept]
+            self._end(known, [name for name in started if _kind(name) in CLIENTS], tell)
+            self._end(known, [name for name in started if _kind(name) in SERVICES], tell)
+            if kept:
+                known.save(self.home)
+            else:
+                state.forget(self.home)
 
     def _works(self, site: Site, part: Part) -> bool:
         record = site.state.parts.get(part.name)
@@ -179,18 +199,17 @@ class Stack:
         site.state.parts[part.name] = process.start(command, environ, home=self.home, log=log, ports=ports)
         site.state.save(self.home)  # at once: whoever kills us now, `farm down` knows of it
 
-    def _await(self, site: Site, part: Part) -> None:
-        for attempt in range(START_ATTEMPTS):
-            record = site.state.parts[part.name]
-            deadline = time.monotonic() + part.start_s
-            while time.monotonic() < deadline and record.process is not None:
-                if part.healthy(site, record):
-                    return
-                time.sleep(POLL_S)
-            taken = record.process is None and not all(process.is_free(port) for port in record.ports.values())
-            if not taken or attempt == START_ATTEMPTS - 1:
-                break
+    def _ready(self, site: Site, part: Part, began_s: float, attempts: dict[str, int]) -> bool:
+        record = site.state.parts[part.name]
+        if record.process is not None:
+            if part.healthy(site, record):
+                return True
+            if time.monotonic() < began_s + part.start_s * attempts[part.name]:
+                return False
+        elif attempts[part.name] < START_ATTEMPTS and not all(process.is_free(port) for port in record.ports.values()):
+            attempts[part.name] += 1
             self._launch(site, part, fresh_ports=True)  # another process took a port before ours could
+            return False
         raise self._failure(part, record)
 
     def _failure(self, part: Part, record: PartRecord) -> StackError:

@@ -295,6 +295,21 @@ def test_a_part_that_dies_at_start_is_named_with_its_last_words(
     assert Path(str(caught.value.log)).read_text().strip() == "no memory"
 
 
+def test_an_up_that_fails_ends_what_it_started_and_keeps_what_ran(
+    stack: Stack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("farm.stack.parts.find_weed", lambda: "/bin/false")
+    with pytest.raises(StackError, match="store ended as soon as it started: it said nothing; see "):
+        stack.up(parts=SERVICES)
+    assert process.marked(stack.home) == []
+    assert not (stack.home / "stack.json").exists()
+    kept = pids(stack.up(parts=REDIS))
+    with pytest.raises(StackError, match="store ended"):
+        stack.up(parts=SERVICES)
+    assert [one.pid for one in process.marked(stack.home)] == [kept["redis"]]
+    assert stack.down() == REDIS
+
+
 def test_an_old_redis_on_the_path_is_passed_over(stack: Stack, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fake = tmp_path / "bin" / "redis-server"
     fake.parent.mkdir()
