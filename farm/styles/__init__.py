@@ -5,7 +5,7 @@
     paint("swirl")      the picture, the same bytes every time
     png("swirl")        the picture as a PNG file: what a submit uploads
 
-Refuses unknown names (`InvalidStyle`) and sizes outside 16 to 4096 pixels (`InvalidParameter`).
+Refuses unknown names (`InvalidStyle`) and sizes outside 16 to 2048 pixels (`InvalidParameter`).
 The painters load when the first picture is painted: importing this package loads neither numpy nor OpenCV.
 """
 

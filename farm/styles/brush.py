@@ -130,8 +130,7 @@ def _bristle_lines(
     low = np.clip(place.astype(np.int64), 0, steps - 2)
     part = (place - low)[..., None]
     row = np.arange(count)[:, None, None]
-    shifted = paths + 0.0
-    middle = shifted[row, low] * (1 - part) + shifted[row, low + 1] * part
+    middle = paths[row, low] * (1 - part) + paths[row, low + 1] * part
     side = sides[row, low] * (1 - part) + sides[row, low + 1] * part
     return fixed(middle + side * (across * widths_px[:, None])[..., None, None])
 

@@ -15,7 +15,7 @@ SKY = pigments("6d0f1a", "a81c1c", "d8381a", "f0641c", "f99a2a", "fcc95a", "f6e6
 FJORD = pigments("08131f", "0f2a3a", "1a4a58", "2f7274", "6c9a86", "c0b98a")
 EMBERS = pigments("fbd36a", "1a1326", "7c1226", "3f8a8a", "f9dc94")
 SHORE = 0.16  # of the sheet's height below the middle
-LAYERS = ((15.0, 15.0, 190.0), (10.0, 9.5, 150.0), (8.6, 5.8, 110.0))  # spacing, width, length of strokes
+LAYERS = ((15.0, 15.0, 190.0), (10.0, 9.5, 150.0), (9.0, 5.8, 110.0))  # spacing, width, length of strokes
 
 
 def paint(sheet: Sheet) -> Pixels:
@@ -56,4 +56,4 @@ def _lay_layer(
     lengths = length * sheet.unit * rng.uniform(0.5, 1.2, count)
     widths = width * sheet.unit * rng.uniform(0.7, 1.2, count)
     loose = Brush(bristles=7, streak=0.10, bristle_width=0.18, fray=0.28)
-    brush.lay(canvas, brush.traced(flow, starts, lengths, 18), widths, colours, loose, rng, seconds)
+    brush.lay(canvas, brush.traced(flow, starts, lengths, 14), widths, colours, loose, rng, seconds)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-SMALLEST_PX, LARGEST_PX = 16, 4096
+SMALLEST_PX, LARGEST_PX = 16, 2048
 
 
 @dataclass(frozen=True)

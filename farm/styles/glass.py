@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import cv2
 import numpy as np
 import numpy.typing as npt
@@ -22,7 +24,8 @@ MILK = pigments("a8a488", "d4d0b4", "eeead4", "faf6e6", "ffffff")
 FAMILIES = (RUBY, AMBER, COBALT, EMERALD, VIOLET, MILK)
 LEAD = pigments("14120f")[0]
 SUN = (0.37, 0.42)  # the shards turn around it
-RINGS = ((0, 1), (40, 9), (92, 18), (152, 27), (220, 38), (296, 46), (380, 56), (470, 66), (566, 74), (670, 80))
+RINGS = ((0, 1), (40, 9), (92, 18), (152, 27), (220, 38), (296, 46), (380, 56))  # radius and number of shards
+OUTER_STEP, OUTER_SHARD = 92.0, 44.0  # beyond them: from ring to ring, and a shard's width
 RING_FAMILIES = ((5,), (1, 5, 1), (1, 0), (0, 0, 1), (4, 2, 0), (2, 2, 3), (3, 2, 3), (2, 4, 2), (0, 4, 1), (2, 3, 2))
 TURN, TURN_LENGTH = 0.55, 150.0  # how far (radians) and over what distance (design units) the rays wind
 
@@ -43,12 +46,22 @@ def _sites(sheet: Sheet) -> tuple[Floats, Labels]:
     """Centres of the shards before winding, design units from the sun, and the ring each is of."""
     rng = sheet.generator(1)
     sites, rings = [], []
-    for ring, (radius, count) in enumerate(RINGS):
+    for ring, (radius, count) in enumerate(_rings(sheet)):
         angle = (np.arange(count) + 0.5 * (ring % 2) + 0.22 * rng.standard_normal(count)) / count * 2 * np.pi
         reach = radius * (1.0 + 0.045 * rng.standard_normal(count))
         sites.append(np.stack([reach * np.cos(angle), reach * np.sin(angle)], axis=-1))
         rings.append(np.full(count, ring))
     return np.concatenate(sites), np.concatenate(rings)
+
+
+def _rings(sheet: Sheet) -> list[tuple[float, int]]:
+    """Radius and number of shards of each ring, past the farthest corner."""
+    rings = [(float(radius), count) for radius, count in RINGS]
+    height, width = sheet.shape_hw
+    while rings[-1][0] < math.hypot(height, width) / sheet.unit + OUTER_STEP:
+        radius = rings[-1][0] + OUTER_STEP
+        rings.append((radius, round(2 * math.pi * radius / OUTER_SHARD)))
+    return rings
 
 
 def _cells(sites: Floats) -> list[Floats]:
@@ -68,7 +81,7 @@ def _wound(sheet: Sheet, pane: Floats) -> Floats:
     cos, sin = np.cos(turn), np.sin(turn)
     bent = np.stack([dense[:, 0] * cos - dense[:, 1] * sin, dense[:, 0] * sin + dense[:, 1] * cos], axis=-1)
     height, width = sheet.shape_hw
-    return np.asarray(np.clip(bent, -4000, 4000) * sheet.unit + np.array([SUN[0] * width, SUN[1] * height]))
+    return np.asarray(np.clip(bent, -6000, 6000) * sheet.unit + np.array([SUN[0] * width, SUN[1] * height]))
 
 
 def _turn(reach: Floats) -> Floats:
@@ -88,7 +101,7 @@ def _lit_glass(sheet: Sheet, labels: Labels, rings: Labels, sites: Floats) -> Fl
     rng = sheet.generator(2)
     count = len(rings)
     wave = np.floor(1.5 + 1.49 * np.sin(3.0 * np.arctan2(sites[:, 1], sites[:, 0]) + rings)).astype(np.int64)
-    chosen = (RING_FAMILIES[ring] for ring in rings)
+    chosen = (RING_FAMILIES[min(ring, len(RING_FAMILIES) - 1)] for ring in rings)
     family = np.array([colours[turn % len(colours)] for colours, turn in zip(chosen, wave, strict=True)])
     family = np.where(rng.random(count) < 0.14, rng.integers(len(FAMILIES), size=count), family)
     base = 0.44 + 0.17 * rng.standard_normal(count)

@@ -19,7 +19,7 @@ Floats = npt.NDArray[np.float64]
 Pixels = npt.NDArray[np.uint8]
 
 DESIGN_AREA = 768 * 576
-SUPERSAMPLE = 2
+SUPERSAMPLE = 2  # working pixels in a design pixel, at least, up to the size where one is fine enough
 
 
 @dataclass(frozen=True)
@@ -33,9 +33,7 @@ class Sheet:
 
     def __post_init__(self) -> None:
         scale = math.sqrt(self.width * self.height / DESIGN_AREA)
-        object.__setattr__(
-            self, "factor", max(1, math.ceil(SUPERSAMPLE / max(scale, 1.0) if scale >= 1.0 else 2 / scale))
-        )
+        object.__setattr__(self, "factor", max(1, math.ceil(SUPERSAMPLE / scale)))
 
     @property
     def shape_hw(self) -> tuple[int, int]:

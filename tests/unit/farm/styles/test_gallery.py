@@ -4,6 +4,7 @@ import hashlib
 import subprocess
 import sys
 import time
+from functools import cache
 
 import cv2
 import numpy as np
@@ -17,20 +18,15 @@ SIZE = (192, 144)
 PAINT_LIMIT_S = 25.0  # about 2 s on an idle core at any size; the machine may be busy
 
 
-@pytest.fixture(scope="module")
-def painted():
-    """Each style's picture and the seconds it took."""
-    return {name: _timed(name) for name in styles.names()}
-
-
-@pytest.fixture(scope="module")
-def pictures(painted):
-    return {name: picture for name, (picture, _) in painted.items()}
-
-
-def _timed(name):
+@cache
+def _painted(name):
+    """The style's picture and the seconds it took; each is painted once for all tests."""
     start = time.monotonic()
     return styles.paint(name, *SIZE), time.monotonic() - start
+
+
+def _picture(name):
+    return _painted(name)[0]
 
 
 def test_there_are_at_least_seven_styles_and_swirl_comes_first():
@@ -45,27 +41,27 @@ def test_each_style_is_described_in_one_line():
 
 
 @pytest.mark.parametrize("name", styles.names())
-def test_a_style_is_an_rgb_picture_of_the_size_asked_for(name, pictures):
-    assert pictures[name].shape == (144, 192, 3)
-    assert pictures[name].dtype == np.uint8
+def test_a_style_is_an_rgb_picture_of_the_size_asked_for(name):
+    assert _picture(name).shape == (144, 192, 3)
+    assert _picture(name).dtype == np.uint8
 
 
 @pytest.mark.parametrize("name", styles.names())
-def test_a_style_has_darks_and_lights(name, pictures):
-    luma = pictures[name] @ LUMA / 255
+def test_a_style_has_darks_and_lights(name):
+    luma = _picture(name) @ LUMA / 255
     assert luma.std() > 0.12
     assert np.percentile(luma, 98) - np.percentile(luma, 2) > 0.45
 
 
 @pytest.mark.parametrize("name", styles.names())
-def test_a_style_has_texture_everywhere(name, pictures):
-    luma = (pictures[name] @ LUMA).astype(np.float64)
+def test_a_style_has_texture_everywhere(name):
+    luma = (_picture(name) @ LUMA).astype(np.float64)
     tiles = luma.reshape(12, 12, 16, 12).std(axis=(1, 3))  # 12 px tiles
     assert np.percentile(tiles, 5) > 2.5  # of 255: hardly a flat tile
 
 
-def test_no_two_styles_share_a_palette(pictures):
-    shares = {name: _palette(picture) for name, picture in pictures.items()}
+def test_no_two_styles_share_a_palette():
+    shares = {name: _palette(_picture(name)) for name in styles.names()}
     names = list(shares)
     for i, first in enumerate(names):
         for second in names[i + 1 :]:
@@ -81,23 +77,23 @@ def _palette(picture):
 
 
 @pytest.mark.parametrize("name", ["dots", "ink"])
-def test_a_second_painting_has_the_same_bytes(name, pictures):
-    assert np.array_equal(styles.paint(name, *SIZE), pictures[name])
+def test_a_second_painting_has_the_same_bytes(name):
+    assert np.array_equal(styles.paint(name, *SIZE), _picture(name))
 
 
-def test_another_process_with_another_thread_count_paints_the_same_bytes(pictures):
-    names = styles.names()[::2]
+def test_another_process_with_another_thread_count_paints_the_same_bytes():
+    names = styles.names()[::3]
     code = (
         "import cv2, hashlib; cv2.setNumThreads(1); from farm import styles\n"
         f"print(*[hashlib.sha256(styles.paint(n, *{SIZE}).tobytes()).hexdigest() for n in {names}])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=100)
-    assert done.stdout.split() == [hashlib.sha256(pictures[name].tobytes()).hexdigest() for name in names]
+    assert done.stdout.split() == [hashlib.sha256(_picture(name).tobytes()).hexdigest() for name in names]
 
 
-def test_a_small_picture_is_the_large_one_made_small(pictures):
+def test_a_small_picture_is_the_large_one_made_small():
     small = styles.paint("glass", 64, 48).astype(float)
-    large = cv2.resize(pictures["glass"], (64, 48), interpolation=cv2.INTER_AREA).astype(float)
+    large = cv2.resize(_picture("glass"), (64, 48), interpolation=cv2.INTER_AREA).astype(float)
     assert np.corrcoef(small.ravel(), large.ravel())[0, 1] > 0.95
 
 
@@ -109,9 +105,9 @@ def test_any_size_and_aspect_is_painted(name, size):
     assert styles.paint(name, *size).shape == (size[1], size[0], 3)
 
 
-def test_the_png_holds_the_picture(pictures):
+def test_the_png_holds_the_picture():
     data = np.frombuffer(styles.png("glass", *SIZE), np.uint8)
-    assert np.array_equal(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], pictures["glass"])
+    assert np.array_equal(cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1], _picture("glass"))
 
 
 def test_an_unknown_name_lists_the_styles_and_the_nearest_one():
@@ -136,8 +132,8 @@ def test_a_size_out_of_range_is_refused(width, height, side):
 
 
 @pytest.mark.parametrize("name", styles.names())
-def test_a_picture_is_painted_in_seconds(name, painted):
-    assert painted[name][1] < PAINT_LIMIT_S
+def test_a_picture_is_painted_in_seconds(name):
+    assert _painted(name)[1] < PAINT_LIMIT_S
 
 
 def test_importing_the_gallery_loads_neither_numpy_nor_opencv():
