@@ -27,7 +27,7 @@ import psutil
 from farm.contract.errors import FarmError, StackError
 from farm.settings import Settings
 from farm.stack.process import PartRecord
-from farm.stack.state import State, write_private
+from farm.stack.state import REDIS_CONFIG, S3_CONFIG, State, write_private
 
 LOOPBACK = "127.0.0.1"
 BUCKET = "farm"
@@ -93,7 +93,7 @@ class RedisPart:
         """See Part."""
         data = site.home / "redis"
         data.mkdir(exist_ok=True)
-        config = site.home / "redis.conf"
+        config = site.home / REDIS_CONFIG
         lines = (
             f"bind {LOOPBACK}",
             f"port {ports['redis']}",
@@ -146,7 +146,7 @@ class StorePart:
         data.mkdir(exist_ok=True)
         for consensus in data.glob("m[0-9]*"):  # of masters on other ports; it would only delay this one's election
             shutil.rmtree(consensus, ignore_errors=True)
-        config = site.home / "s3.json"
+        config = site.home / S3_CONFIG
         write_private(config, _identities(site.state))
         options = {
             "dir": data,

@@ -18,6 +18,8 @@ from farm.stack.process import PartRecord
 
 LOCK_FILE = "stack.lock"
 LOCK_WAIT_S = 90.0
+REDIS_CONFIG, S3_CONFIG = "redis.conf", "s3.json"
+SECRET_FILES = (REDIS_CONFIG, S3_CONFIG)
 POLL_S = 0.1
 
 
@@ -54,8 +56,9 @@ class State:
 
 
 def forget(home: Path) -> None:
-    """Remove the state file."""
-    (home / STATE_FILE).unlink(missing_ok=True)
+    """Remove the state file and the parts' files with secrets; the data stays."""
+    for name in (STATE_FILE, *SECRET_FILES):
+        (home / name).unlink(missing_ok=True)
 
 
 def write_private(path: Path, text: str) -> None:
