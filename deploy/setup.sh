@@ -36,6 +36,11 @@ wanted_stamp() {
     { pwd && cat pyproject.toml constraints.txt deploy/setup.sh; } | cksum
 }
 
+# A moved .venv is not: its scripts name the place where it was made.
+venv_is_usable() {
+    is_new_enough "$VENV/bin/python" && grep -qsF "$PWD/$VENV/bin/python" "$VENV/bin/pip"
+}
+
 make_venv() {
     python=$(find_python)
     echo "setup: making $VENV with $python"
@@ -73,9 +78,7 @@ if [ "$(cat "$VENV/.stamp" 2>/dev/null || true)" = "$stamp" ] && is_new_enough "
 fi
 
 rm -f "$VENV/.stamp"
-if ! is_new_enough "$VENV/bin/python" || ! "$VENV/bin/python" -m pip --version >/dev/null 2>&1; then
-    make_venv
-fi
+venv_is_usable || make_venv
 echo "setup: installing .[$EXTRAS] in $VENV (a few minutes the first time)"
 if ! install_with_uv; then
     echo "setup: uv could not install, trying pip (slower)" >&2

@@ -90,3 +90,17 @@ def test_set_up_that_is_done_ends_at_once(tree: Path) -> None:
     (tree / ".venv/.stamp").write_text(stamp)
     done = setup(tree, PATH="/usr/bin:/bin")
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+def test_an_environment_that_was_moved_is_made_anew(tree: Path) -> None:
+    """Its scripts name the old place. Here making it anew fails, on purpose, and says how to go on."""
+    (tree / "bin").mkdir()
+    (tree / "bin/python3.11").write_text('#!/bin/sh\n[ "$1" = -c ]\n')
+    (tree / "bin/python3.11").chmod(0o755)
+    (tree / ".venv/bin").mkdir(parents=True)
+    shutil.copy(tree / "bin/python3.11", tree / ".venv/bin/python")
+    (tree / ".venv/bin/pip").write_text("#!/elsewhere/.venv/bin/python\n")
+    done = setup(tree, PATH=f"{tree / 'bin'}:/usr/bin:/bin")
+    assert done.returncode == 1
+    assert "making .venv with python3.11" in done.stdout
+    assert "apt install python3-venv" in done.stderr
