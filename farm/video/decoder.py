@@ -16,7 +16,7 @@ import av.error
 
 from farm.contract.errors import InvalidClip, InvalidParameter
 from farm.video.picture import Converter
-from farm.video.source import LIMITS, Limits, decoded, opened
+from farm.video.source import LIMITS, Limits, decoded, reading
 from farm.video.timeline import FrameIndex, checksum
 
 if TYPE_CHECKING:
@@ -73,7 +73,7 @@ def _from_keyframe(
     path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits, *, seek_pts: int
 ) -> Iterator[VideoFrame]:
     """The pictures from `start` for as long as they are those of the index; stops at the first that is not."""
-    with opened(path, limits) as (container, stream):
+    with reading(path, limits) as (container, stream):
         try:
             container.seek(seek_pts, stream=stream)
         except av.error.FFmpegError:
@@ -92,7 +92,7 @@ def _from_keyframe(
 
 def _from_start(path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits) -> Iterator[VideoFrame]:
     number = 0
-    with opened(path, limits) as (container, stream):
+    with reading(path, limits) as (container, stream):
         for frame in decoded(container, stream):
             if index.seekable and frame.pts != index.pts[number]:
                 break

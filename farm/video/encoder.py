@@ -6,6 +6,7 @@ the file appears under its name only when it is whole.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
+_MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.ENOMEM)
+"""Not the clip's fault."""
 _TO_YUV = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INP
 
 
@@ -114,8 +117,10 @@ def _write(part: Path, job: _Job, images: Iterator[NDArray[np.uint8]]) -> Encode
             writer.add(image)
             job.on_frame(writer.count)
         writer.finish()
-    notices = (*tracks.notices, *_time_notices(index, times.base))
-    return EncodeResult(writer.count, width, height, part.stat().st_size, notices)
+    notices = [*tracks.notices, *_time_notices(index, times.base)]
+    if writer.lost:
+        notices.append(f"{writer.lost} broken packets of sound or subtitles are left out")
+    return EncodeResult(writer.count, width, height, part.stat().st_size, tuple(notices))
 
 
 class _Writer:
@@ -134,6 +139,7 @@ class _Writer:
         self._duration_at = dict(zip(times.pts, times.durations, strict=True))
         self._scaler = VideoReformatter()
         self.count = 0
+        self.lost = 0  # broken packets of sound and subtitles
 
     def add(self, image: NDArray[np.uint8]) -> None:
         """Encode the next frame."""
@@ -162,8 +168,7 @@ class _Writer:
                 f"{self.count} frames for a clip of {len(self._pts)}; paint the missing ones", frames=self.count
             )
         self._mux(self._stream.encode(None))
-        for packet in self._tracks.rest():
-            self._film.mux(packet)
+        self._mux_tracks(self._tracks.rest())
 
     def _picture(self, image: NDArray[np.uint8]) -> av.VideoFrame:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
@@ -185,9 +190,16 @@ class _Writer:
             pts = cast("int", packet.pts)
             packet.duration = self._duration_at[pts]
             due = pts if packet.dts is None else packet.dts
-            for other in self._tracks.until(due * packet.time_base):
-                self._film.mux(other)
+            self._mux_tracks(self._tracks.until(due * packet.time_base))
             self._film.mux(packet)
+
+    def _mux_tracks(self, packets: Iterator[av.Packet[Any]]) -> None:
+        """A painted film is not given up for a broken sound packet."""
+        for packet in packets:
+            try:
+                self._film.mux(packet)
+            except av.error.FFmpegError:
+                self.lost += 1
 
 
 def _first(images: Any, source: Path) -> NDArray[np.uint8]:

@@ -13,7 +13,7 @@ import av.error
 from farm.contract.errors import InvalidClip
 from farm.video.color import ColorTags, tags_of
 from farm.video.geometry import orientation_of
-from farm.video.source import LIMITS, Limits, decoded, opened
+from farm.video.source import LIMITS, Limits, decoded, reading
 from farm.video.timeline import pixel_aspect, shown_size, time_base
 
 if TYPE_CHECKING:
@@ -59,14 +59,14 @@ class VideoInfo:
 
 def probe(path: Path | str, *, limits: Limits = LIMITS) -> VideoInfo:
     """Open the clip and decode its first frame; InvalidClip in one line where that does not go."""
-    with opened(path, limits) as (container, stream):
+    with reading(path, limits) as (container, stream):
         return _info(path, container, stream, _first_frame(path, container, stream))
 
 
 def check(path: Path | str, *, limits: Limits = LIMITS) -> VideoInfo:
     """`probe`, then read every packet and decode the last GOP: InvalidClip where the file is cut short."""
-    with opened(path, limits) as (container, stream):
-        info = _info(path, container, stream, _first_frame(path, container, stream))
+    info = probe(path, limits=limits)
+    with reading(path, limits) as (container, stream):
         _check_index(path, container, stream)
         packets = _packets(container, stream)
         _check_packets(path, info, packets, (container.duration or 0) / av.time_base)
@@ -141,7 +141,6 @@ class _Packets:
 
 
 def _packets(container: InputContainer, stream: VideoStream) -> _Packets:
-    container.seek(0)
     count, corrupt, held_bytes, stop_s = 0, 0, 0, Fraction(0)
     last_gop: list[av.Packet[Any]] = []
     for packet in container.demux():

@@ -65,6 +65,17 @@ def opened(path: Path | str, limits: Limits = LIMITS) -> Iterator[tuple[InputCon
         yield container, _video_stream(container, file, limits)
 
 
+@contextmanager
+def reading(path: Path | str, limits: Limits = LIMITS) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """`opened`, for those who only read: whatever FFmpeg says of the clip's content becomes InvalidClip."""
+    with opened(path, limits) as clip:
+        try:
+            yield clip
+        except av.error.FFmpegError as error:
+            message = f"{path} can't be read: {error.strerror or error}; export or download it again"
+            raise InvalidClip(message, path=str(path)) from error
+
+
 def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Every picture the stream yields from here on; broken packets are passed over as players do."""
     for packet in container.demux(stream):

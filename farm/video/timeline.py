@@ -20,7 +20,7 @@ from farm.contract.errors import InvalidClip
 from farm.video.color import ColorTags, tags_of
 from farm.video.geometry import Orientation, orientation_of
 from farm.video.picture import Converter
-from farm.video.source import LIMITS, Limits, opened, pictures_of
+from farm.video.source import LIMITS, Limits, pictures_of, reading
 
 if TYPE_CHECKING:
     import av
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 INDEX_VERSION = 1
 WATCH_PX = 256
 """Longer side of the pictures an `on_frame` watcher sees."""
+_MIN_RATE, _MAX_RATE = Fraction(1, 1000), 1000
 _MAX_START_S = 60
 """A clip that starts later than this has an arbitrary clock (a recorded broadcast): the film starts at 0 instead."""
 
@@ -135,7 +136,7 @@ def index(path: Path | str, on_frame: Watcher | None = None, *, limits: Limits =
     `on_frame(number, image)` sees every frame, (h, w, 3) uint8 BGR, longer side at most 256 px, so that scene cuts
     are found in the same pass.
     """
-    with opened(path, limits) as (container, stream):
+    with reading(path, limits) as (container, stream):
         nominal = nominal_ticks(stream)
         track, spans = _Track(), _Spans()
         watch = _watching(on_frame)
@@ -165,8 +166,14 @@ def checksum(frame: VideoFrame) -> int:
 
 def nominal_ticks(stream: VideoStream) -> int:
     """One frame's ticks at the stream's average rate; at least 1."""
-    rate = stream.average_rate or stream.guessed_rate or Fraction(25)
+    rate = average_rate(stream)
     return max(1, round(1 / rate / time_base(stream)))
+
+
+def average_rate(stream: VideoStream) -> Fraction:
+    """Frames a second, as the container has it; 25 where it does not say or says nonsense."""
+    rates = (stream.average_rate, stream.guessed_rate)
+    return next((rate for rate in rates if rate and _MIN_RATE <= rate <= _MAX_RATE), Fraction(25))
 
 
 def time_base(stream: VideoStream) -> Fraction:
@@ -221,7 +228,7 @@ def _frame_index(container: InputContainer, stream: VideoStream, track: _Track, 
     orientation = orientation_of(frame)
     aspect = pixel_aspect(stream)
     width, height = shown_size(frame, aspect, orientation)
-    rate = stream.average_rate or Fraction(1) / (nominal * base)
+    rate = average_rate(stream)
     last = track.last_duration
     if last <= 0:
         last = track.pts[-1] - track.pts[-2] if len(track.pts) > 1 else nominal

@@ -52,10 +52,11 @@ class Track(Protocol):
 
 
 class CopiedTrack:
-    """Packets as they are, on the film's clock."""
+    """Packets as they are, on the film's clock; those a damaged clip gives out of order are left out."""
 
     def __init__(self, stream: Stream, shift_s: Fraction) -> None:
         self._stream, self._shift_s = stream, shift_s
+        self._last_dts: int | None = None
 
     def feed(self, packet: Packet) -> list[Packet]:
         """The packet itself; also the priming packets before a sound's first moment, which the decoder needs."""
@@ -64,6 +65,9 @@ class CopiedTrack:
         shift = round(self._shift_s / packet.time_base)
         packet.pts -= shift
         packet.dts = packet.pts if packet.dts is None else packet.dts - shift
+        if packet.dts > packet.pts or (self._last_dts is not None and packet.dts <= self._last_dts):
+            return []
+        self._last_dts = packet.dts
         packet.stream = self._stream
         return [packet]
 
