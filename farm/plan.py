@@ -13,7 +13,7 @@ from farm.contract.errors import InvalidParameter
 from farm.contract.plan import Boundary, Chunk, FrameRange, Plan
 
 
-def make_plan(  # noqa: PLR0917 - the plan's own facts, in its order
+def make_plan(
     frame_count: int,
     size_wh: tuple[int, int],
     cuts: Iterable[int],

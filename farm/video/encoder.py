@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
 
-_MACHINE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.ENOMEM)
+_MACHINE_ERRORS = (errno.ENOENT, errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EACCES, errno.ENOMEM)
 """Not the clip's fault."""
 _TO_YUV = Interpolation.AREA | Interpolation.ACCURATE_RND | Interpolation.BITEXACT | Interpolation.FULL_CHR_H_INP
 
