@@ -23,7 +23,10 @@ VARIANCE_FLOOR = 1e-5
 
 
 def raised_cosine_weights(frames: int) -> tuple[float, ...]:
-    """The carried painting's weight in each of `frames` frames: falls from near 1 to near 0, `½(1 + cos π(i+1)/(K+1))`."""
+    """The carried painting's weight in each of K = `frames` frames, near 1 first and near 0 last.
+
+    `½(1 + cos π(i+1)/(K+1))`, so that the frames just outside the window would have 1 and 0.
+    """
     return tuple(0.5 * (1 + math.cos(math.pi * (i + 1) / (frames + 1))) for i in range(frames))
 
 

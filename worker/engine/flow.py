@@ -40,14 +40,15 @@ def flow_estimate(a: Frame, b: Frame, method: FlowMethod = FlowMethod.DIS) -> Fl
     height, width = a.shape[:2]
     grays = [_padded(luma(frame)) for frame in (a, b)]
     if method is FlowMethod.DIS:
-        flow = cv2.DISOpticalFlow_create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM).calc(grays[0], grays[1], None)  # type: ignore[call-overload]
+        dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
+        flow = dis.calc(grays[0], grays[1], None)  # type: ignore[call-overload]
     else:
         flow = cv2.calcOpticalFlowFarneback(grays[0], grays[1], None, 0.5, 4, 15, 3, 7, 1.5, 0)  # type: ignore[call-overload]
     return np.ascontiguousarray(flow[:height, :width], dtype=np.float32)
 
 
 def consistency_mask(flow_ba: Flow, flow_ab: Flow) -> Trust:
-    """`(H, W) bool`, on b's pixels: the way to a and back ends where it began, inside the frame, off motion boundaries."""
+    """`(H, W) bool`, on b's pixels: the way to a and back closes, inside the frame, and off motion boundaries."""
     return round_trip(flow_ba, flow_ab) & ~motion_boundary(flow_ba)
 
 
@@ -60,8 +61,8 @@ def round_trip(flow_ba: Flow, flow_ab: Flow) -> Trust:
 
 def motion_boundary(flow: Flow) -> Trust:
     """`(H, W) bool`: `|∇u|² + |∇v|² > 0.01|w|² + 0.002` (Sundaram et al. 2010, eq. 6)."""
-    slopes = [_energy(np.stack(np.gradient(flow[..., axis]), axis=-1)) for axis in (0, 1)]
-    return np.asarray(slopes[0] + slopes[1] > 0.01 * _energy(flow) + 0.002)
+    slopes = sum(_energy(np.asarray(np.gradient(flow, axis=axis), dtype=np.float32)) for axis in (0, 1))
+    return np.asarray(slopes > 0.01 * _energy(flow) + 0.002)
 
 
 class LongFlow:

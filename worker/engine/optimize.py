@@ -36,10 +36,8 @@ def optimized(
     """
     # Rows of pixels stay whole in memory: the optimiser's passes over the image then run along them.
     pixels = image_bchw.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
-    if optimizer is Optimizer.ADAM:
-        step = _adam(pixels, objective, learning_rate, steps)
-    else:
-        step = _lbfgs(pixels, objective)
+    adam = optimizer is Optimizer.ADAM
+    step = _adam(pixels, objective, learning_rate, steps) if adam else _lbfgs(pixels, objective)
     with torch.no_grad():
         terms = objective.terms(pixels) if steps == 0 else torch.zeros(0)
     for done in range(1, steps + 1):

@@ -27,12 +27,12 @@ SizeHW = tuple[int, int]
 
 def image_from_frame(frame: Frame) -> Image:
     """The frame in [0, 1]."""
-    return np.multiply(frame, np.float32(1 / 255), dtype=np.float32)
+    return np.asarray(frame, dtype=np.float32) * np.float32(1 / 255)
 
 
 def frame_from_image(image: Image) -> Frame:
     """The image rounded to 8 bits, clipped to [0, 1] first."""
-    return np.rint(np.clip(image, 0.0, 1.0) * 255.0).astype(np.uint8)
+    return np.asarray(np.rint(np.clip(image, 0.0, 1.0) * 255.0), dtype=np.uint8)
 
 
 def tensor_from_image(image: Image, device: torch.device | str) -> Tensor:

@@ -90,7 +90,7 @@ def _downloaded(backbone: Backbone, expected_sha256: str) -> Path:
     if backbone is not Backbone.VGG19:
         raise _missing(backbone, expected_sha256, "they are not installed")
     # Imported late: only the URL is needed, and only here.
-    from torchvision.models import VGG19_Weights  # noqa: PLC0415
+    from torchvision.models import VGG19_Weights
 
     target = _cache_dir() / FILES[backbone]
     try:

@@ -1,0 +1,71 @@
+"""Both optimisers lower the loss, and stop when told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from farm.contract.errors import ShuttingDown
+from farm.contract.params import Optimizer, Params
+from worker.engine import Frame, Network
+from worker.engine.losses import Objective, framed, losses_by_name, style_grams
+from worker.engine.optimize import FINAL_RATE, decay, optimized
+from worker.engine.pixels import image_from_frame, tensor_from_image
+
+
+@pytest.fixture
+def content(texture: Frame) -> torch.Tensor:
+    return tensor_from_image(image_from_frame(np.ascontiguousarray(texture[:48, :64])), "cpu")
+
+
+@pytest.fixture
+def objective(network: Network, content: torch.Tensor, stripes: Frame) -> Objective:
+    style = tensor_from_image(image_from_frame(stripes), "cpu")
+    grams = [gram.detach() for gram in style_grams(network, network(framed(style)))]
+    return Objective(network, Params(), style_grams=grams, content_bchw=content)
+
+
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+def test_the_loss_falls(optimizer: Optimizer, content: torch.Tensor, objective: Objective) -> None:
+    before = losses_by_name(objective.terms(content))["total"]
+    painted, _ = optimized(content, objective, steps=30, optimizer=optimizer, learning_rate=0.03)
+    assert losses_by_name(objective.terms(painted))["total"] < 0.6 * before
+    assert painted.min() >= 0
+    assert painted.max() <= 1
+
+
+def test_no_steps_leave_the_picture_and_still_tell_its_losses(content: torch.Tensor, objective: Objective) -> None:
+    painted, terms = optimized(content, objective, steps=0, optimizer=Optimizer.ADAM, learning_rate=0.03)
+    assert torch.equal(painted, content)
+    assert losses_by_name(terms) == pytest.approx(losses_by_name(objective.terms(content)))
+
+
+def test_the_terms_add_up_to_the_total(content: torch.Tensor, objective: Objective) -> None:
+    losses = losses_by_name(objective.terms(content))
+    assert list(losses) == ["content", "style", "tv", "temporal", "total"]
+    assert sum(losses.values()) == pytest.approx(2 * losses["total"])
+    assert losses["content"] == pytest.approx(0, abs=1e-6)  # the content itself is painted
+    assert losses["temporal"] == 0
+
+
+def test_an_interruption_ends_the_work_within_one_step(content: torch.Tensor, objective: Objective) -> None:
+    seen: list[int] = []
+
+    def stop_at_the_second(step: int) -> None:
+        seen.append(step)
+        if step == 2:
+            raise ShuttingDown("this worker was asked to end")
+
+    with pytest.raises(ShuttingDown):
+        optimized(
+            content, objective, steps=50, optimizer=Optimizer.ADAM, learning_rate=0.03, after_step=stop_at_the_second
+        )
+    assert seen == [1, 2]
+
+
+def test_the_rate_falls_from_one_to_the_final_rate() -> None:
+    assert decay(1, 11) == pytest.approx(1)
+    assert decay(6, 11) == pytest.approx((1 + FINAL_RATE) / 2)
+    assert decay(11, 11) == pytest.approx(FINAL_RATE)
+    assert decay(1, 1) == pytest.approx(1)

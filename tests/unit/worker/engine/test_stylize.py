@@ -1,0 +1,120 @@
+"""The painter: the same bytes each time, and every kind of frame."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from farm.contract.errors import LeaseLost
+from farm.contract.params import Params
+from worker.engine import Carried, Frame, Network, Painter, StepProgress, carry, stylize
+from worker.engine.stylize import pyramid_sizes
+
+FEW = Params(steps=4, steps_anchor=3, steps_next=3)
+
+
+def painter(network: Network, style: Frame, content: Frame, params: Params = FEW) -> Painter:
+    return Painter(network, params, style, size_hw=(content.shape[0], content.shape[1]), device="cpu")
+
+
+def test_the_same_frame_is_painted_to_the_same_bytes(network: Network, texture: Frame, stripes: Frame) -> None:
+    first = painter(network, stripes, texture).paint_first(texture)
+    second = painter(network, stripes, texture).paint_first(texture)
+    assert first.frame.tobytes() == second.frame.tobytes()
+    assert first.losses == second.losses
+
+
+def test_a_following_frame_does_not_depend_on_what_the_painter_did_before(
+    network: Network, texture: Frame, stripes: Frame
+) -> None:
+    carried = carry(texture, texture, np.roll(texture, 2, axis=1))
+    fresh = painter(network, stripes, texture).paint_next(texture, carried)
+    used = painter(network, stripes, texture)
+    used.paint_first(texture)
+    assert used.paint_next(texture, carried).frame.tobytes() == fresh.frame.tobytes()
+
+
+def test_another_seed_paints_other_strokes(network: Network, texture: Frame, stripes: Frame) -> None:
+    frames = [painter(network, stripes, texture, Params(steps=2, seed=s)).paint_first(texture).frame for s in (0, 1)]
+    assert (frames[0] != frames[1]).any()
+
+
+def test_a_painting_takes_on_the_colours_of_its_style(network: Network, texture: Frame) -> None:
+    red = np.zeros((64, 64, 3), np.uint8)
+    red[..., 0] = 220
+    red[::4, :, 0] = 120
+    grey = np.repeat(texture.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
+    painted = painter(network, red, grey, Params(steps=30)).paint_first(grey)
+    means = painted.frame.reshape(-1, 3).mean(axis=0)
+    assert means[0] > means[1:].max() + 40
+    assert painted.frame.shape == grey.shape
+    assert painted.frame.dtype == np.uint8
+
+
+def test_carried_paint_stays_and_bare_places_are_painted(network: Network, texture: Frame, stripes: Frame) -> None:
+    params = Params(steps_next=12, temporal_weight=1000.0)
+    mask = np.ones(texture.shape[:2], np.float32)
+    mask[:, 56:] = 0
+    paint = np.full((*texture.shape[:2], 3), 0.25, np.float32)
+    frame = painter(network, stripes, texture, params).paint_next(texture, Carried(paint, mask)).frame / 255
+    changed = np.abs(frame - texture / 255)
+    assert np.abs(frame - 0.25)[:, :48].mean() < 0.03
+    assert changed[:, 64:].mean() > 0.05
+
+
+def test_full_cover_needs_the_finest_level_only(network: Network, texture: Frame, stripes: Frame) -> None:
+    wide = np.tile(texture, (1, 2, 1))[:, :176]
+    size = wide.shape[:2]
+    artist = painter(network, stripes, wide, Params(steps_next=1))
+    covered = Carried(np.zeros((*size, 3), np.float32), np.ones(size, np.float32))
+    bare = Carried(np.zeros((*size, 3), np.float32), np.zeros(size, np.float32))
+    assert artist.paint_next(wide, covered).steps == 1
+    assert artist.paint_next(wide, bare).steps == 2
+
+
+def test_progress_counts_every_step_of_every_level(network: Network, texture: Frame, stripes: Frame) -> None:
+    wide = np.tile(texture, (1, 2, 1))[:, :176]
+    seen: list[StepProgress] = []
+    painter(network, stripes, wide, Params(steps=2)).paint_first(wide, on_step=seen.append)
+    assert seen == [StepProgress(level, 2, step, 2) for level in (1, 2) for step in (1, 2)]
+
+
+def test_what_on_step_raises_ends_the_painting_at_once(network: Network, texture: Frame, stripes: Frame) -> None:
+    seen: list[StepProgress] = []
+
+    def lost(progress: StepProgress) -> None:
+        seen.append(progress)
+        raise LeaseLost("another executor holds the task")
+
+    with pytest.raises(LeaseLost):
+        painter(network, stripes, texture).paint_first(texture, on_step=lost)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize("size_hw", [(16, 16), (17, 31), (90, 50)])
+def test_frames_of_any_size_are_painted(
+    network: Network, texture: Frame, stripes: Frame, size_hw: tuple[int, int]
+) -> None:
+    content = np.ascontiguousarray(np.tile(texture, (2, 1, 1))[: size_hw[0], : size_hw[1]])
+    painted = painter(network, stripes, content, Params(steps=1)).paint_first(content)
+    assert painted.frame.shape == (*size_hw, 3)
+
+
+def test_a_still_needs_no_painter(texture: Frame, stripes: Frame) -> None:
+    assert stylize(texture, stripes, Params(steps=1)).shape == texture.shape
+
+
+@pytest.mark.parametrize(
+    ("size_hw", "levels", "sizes"),
+    [
+        ((288, 512), 6, [(72, 128), (144, 256), (288, 512)]),
+        ((1080, 1920), 6, [(68, 120), (135, 240), (270, 480), (540, 960), (1080, 1920)]),
+        ((1080, 1920), 2, [(540, 960), (1080, 1920)]),
+        ((54, 96), 6, [(54, 96)]),
+        ((180, 320), 6, [(45, 80), (90, 160), (180, 320)]),
+    ],
+)
+def test_the_coarsest_level_is_80_to_159_px_long(
+    size_hw: tuple[int, int], levels: int, sizes: list[tuple[int, int]]
+) -> None:
+    assert pyramid_sizes(size_hw, levels) == sizes
