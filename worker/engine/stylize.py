@@ -33,6 +33,12 @@ from worker.engine.pixels import (
 
 COARSEST_PX = 80
 """No pyramid level's longer side is smaller: so the coarsest is 80 to 159 px whatever the frame's size."""
+COARSE_STEPS = 4
+"""How many times as many steps a carried frame gets on its coarse levels: they cost little, and there the places
+that no carried paint covers have but this frame's steps to become a painting."""
+FOLLOW_RATE = 0.4
+"""Share of the learning rate on a carried frame's finest level: it is nearly painted, and the noise of longer steps
+would be carried on and grow."""
 BARE_SHARE = 0.003
 """Share of a frame that no carried paint covers, from which on it is painted coarse to fine, like a first frame."""
 NOISE = 0.02
@@ -91,18 +97,27 @@ class Painter:
         """Coarse to fine; where a painting is carried, coarse levels paint only what it does not cover."""
         sizes = self._sizes(carried)
         picture = self._tensor(resized(content, sizes[0])) + (0 if carried else self._noise(sizes[0]))
-        terms = picture
+        terms, steps_done = picture, 0
         for level, size_hw in enumerate(sizes, start=1):
             pull = self._pull(carried, size_hw)
+            level_steps, rate = self._effort(steps, carried=carried is not None, finest=level == len(sizes))
             picture, terms = optimized(
                 _covered(_scaled(picture, size_hw), pull),
                 self._objective(resized(content, size_hw), pull),
-                steps=steps,
+                steps=level_steps,
                 optimizer=self._params.optimizer,
-                learning_rate=self._params.learning_rate,
-                after_step=_reporter(on_step, level, len(sizes), steps),
+                learning_rate=rate,
+                after_step=_reporter(on_step, level, len(sizes), level_steps),
             )
-        return Painted(frame_from_tensor(picture), losses_by_name(terms), steps * len(sizes))
+            steps_done += level_steps
+        return Painted(frame_from_tensor(picture), losses_by_name(terms), steps_done)
+
+    def _effort(self, steps: int, *, carried: bool, finest: bool) -> tuple[int, float]:
+        """Steps and learning rate of one level."""
+        rate = self._params.learning_rate
+        if not carried:
+            return steps, rate
+        return (steps, FOLLOW_RATE * rate) if finest else (COARSE_STEPS * steps, rate)
 
     def _sizes(self, carried: Carried | None) -> list[SizeHW]:
         if carried is not None and 1 - float(carried.mask.mean()) < BARE_SHARE:

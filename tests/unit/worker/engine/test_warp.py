@@ -48,5 +48,5 @@ def test_many_warps_by_part_of_a_pixel_keep_most_of_the_detail() -> None:
         motion = pan(32, 96, 0.5 if step % 2 else -0.5, 0)
         kept, bilinear = backward_warp(kept, motion), sampled(bilinear, motion)
     middle = np.s_[8:24, 24:72]
-    assert kept[middle].std() > 0.8 * image[middle].std()
+    assert kept[middle].std() > 0.75 * image[middle].std()
     assert bilinear[middle].std() < 0.1 * image[middle].std()
