@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 
 from farm.cli.output import put_json
-from farm.cli.request import AsJson, Request
+from farm.cli.request import AsJson, Request, check_target
 from farm.cli.terminal import say
 from farm.contract.errors import InvalidClip, InvalidInput
 from farm.contract.params import Params
@@ -35,7 +35,7 @@ def demo(
     if frames < 1:
         raise InvalidInput(f"--frames {frames} is no number of frames; give 1 or more", value=frames)
     target = Path(folder) / "demo.mp4"
-    target.parent.mkdir(parents=True, exist_ok=True)
+    check_target(str(target), target.suffix)
     with tempfile.TemporaryDirectory(prefix="farm-demo-") as work:
         clip = Path(work) / "bunny.mp4"
         trim(sample_clip(), clip, frames)

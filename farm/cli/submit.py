@@ -105,6 +105,8 @@ def fetch_film(job: Job, target: str) -> str:
     with Transfer("fetching") as transfer:
         path = job.fetch(target, on_progress=transfer.show)
     say(f"film: {path}")
+    for notice in job.report().get("film", {}).get("notices", []):
+        warn(str(notice))
     return str(path)
 
 

@@ -1,0 +1,246 @@
+"""The command line on a real farm: submit, watch, fetch, cancel, render, doctor, up and down."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import av
+import psutil
+import pytest
+
+from farm.settings import Settings
+from farm.stack import Stack
+from farm.stack.process import MARK
+from tests.clips import make_clip
+
+QUICK = ["--steps", "3", "--steps-anchor", "2", "--steps-next", "1", "--pyramid", "1", "--size", "64", "--chunk", "6"]
+ENDLESS = ["--steps", "5000", "--size", "64"]
+COMMAND = [sys.executable, "-m", "farm.cli"]
+
+pytestmark = pytest.mark.timeout(240)
+
+
+class Shell:
+    """Runs `farm` with the variables of one farm."""
+
+    def __init__(self, environ: dict[str, str], folder: Path) -> None:
+        self.environ = {**os.environ, **environ}
+        self.folder = folder
+
+    def __call__(self, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
+        result = subprocess.run(
+            [*COMMAND, *map(str, arguments)], capture_output=True, text=True, timeout=200, check=False,
+            env=self.environ, cwd=self.folder,
+        )  # fmt: skip
+        assert result.returncode == code, result.stderr
+        assert "\033" not in result.stdout + result.stderr
+        return result
+
+    def data(self, *arguments: str | Path, code: int = 0) -> Any:
+        """The one JSON object a command with --json prints."""
+        (line,) = self(*arguments, "--json", code=code).stdout.splitlines()
+        return json.loads(line)
+
+    def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
+        return subprocess.Popen(
+            [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            env=self.environ, cwd=self.folder,
+        )  # fmt: skip
+
+
+@pytest.fixture
+def shell(farm_stack: Stack, tmp_path: Path) -> Shell:
+    return Shell(farm_stack.status().settings.environ(), tmp_path)
+
+
+@pytest.fixture
+def alone(tmp_path: Path) -> Shell:
+    """No farm is configured."""
+    cache = {"FARM_CACHE_DIR": str(tmp_path / "cache"), "FARM_HOME": "", "HOME": str(tmp_path)}
+    return Shell({**cache, "FARM_DEVICE": "cpu", "FARM_THREADS": "2"}, tmp_path)
+
+
+@pytest.fixture
+def clip(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
+    """A clip of 12 frames with sound; each test has another name, so another job."""
+    name = re.sub(r"[\W_]+", "-", request.node.name)[:24].strip("-")
+    return make_clip(tmp_path / f"{name}.mp4", frames=12, audio="aac").path
+
+
+def frame_count(film: Path) -> int:
+    with av.open(str(film)) as container:
+        return sum(1 for _ in container.decode(container.streams.video[0]))
+
+
+def processes_of(home: Path) -> list[str]:
+    found = []
+    for process in psutil.process_iter():
+        try:
+            if process.environ().get(MARK, "").startswith(str(home)):
+                found.append(" ".join(process.cmdline()))
+        except psutil.Error:
+            continue
+    return found
+
+
+def test_an_artist_submits_watches_and_fetches(shell: Shell, clip: Path, tmp_path: Path) -> None:
+    job = shell("submit", clip, "--style", "swirl", *QUICK).stdout.strip()
+    assert job.startswith(clip.stem)
+    changes = [json.loads(line) for line in shell("watch", job, "--json").stdout.splitlines()]
+    assert changes[-1]["state"] == "succeeded"
+    assert {change["job"] for change in changes} == {job}
+    assert [change["fraction"] for change in changes] == sorted(change["fraction"] for change in changes)
+    fetched = shell.data("fetch", job, "-o", "film.mp4", "--contact", "c.png", "--report", "r.json")
+    assert fetched == {"job": job, "film": "film.mp4", "contact": "c.png", "report": "r.json"}
+    assert frame_count(tmp_path / "film.mp4") == 12
+    assert json.loads((tmp_path / "r.json").read_text())["job"] == job
+    assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_same_submit_is_the_same_job_and_says_so(shell: Shell, clip: Path, tmp_path: Path) -> None:
+    first = shell("submit", clip, "--style", "swirl", *QUICK, "-o", "one.mp4").stdout
+    second = shell("submit", clip, "--style", "swirl", *QUICK, "-o", "two.mp4")
+    assert second.stdout == first
+    assert "was submitted before and is succeeded" in second.stderr
+    assert (tmp_path / "one.mp4").read_bytes() == (tmp_path / "two.mp4").read_bytes()
+
+
+def test_a_job_is_found_by_the_beginning_of_its_name_or_as_the_newest(shell: Shell, clip: Path) -> None:
+    job = shell("submit", clip, "--style", "swirl", *QUICK, "--watch").stdout.strip()
+    assert shell.data("status", job[:-3])["job"] == job
+    newest = shell("status", "--json")
+    assert json.loads(newest.stdout)["job"] == job
+    assert newest.stderr == f"the newest job, {job}\n"
+    assert shell.data("list", "-n", "1")["jobs"][0]["job"] == job
+    assert shell("list", "-n", "1").stdout.splitlines()[1].split()[:4] == [job, "succeeded", "12/12", "swirl"]
+
+
+def test_an_unknown_job_is_refused_with_code_3(shell: Shell) -> None:
+    for command in ("status", "watch", "fetch", "cancel", "resume"):
+        assert "no job" in shell(command, "nothing-0123456789", code=3).stderr
+        assert "no job" in shell(command, "../etc/passwd", code=3).stderr
+
+
+def test_a_canceled_job_has_no_film_and_goes_on_when_resumed(shell: Shell, clip: Path) -> None:
+    job = shell("submit", clip, "--style", "swirl", *ENDLESS).stdout.strip()
+    assert "is not done" in shell("fetch", job, code=10).stderr
+    assert shell.data("cancel", job)["state"] in ("canceling", "canceled")
+    assert "`farm resume" in shell("watch", job, code=4).stderr
+    assert shell.data("status", job)["state"] == "canceled"
+    assert shell.data("resume", job)["ended"] is False
+    shell("cancel", job)
+
+
+def test_on_a_terminal_the_progress_is_bars_in_colour(shell: Shell, clip: Path) -> None:
+    job = shell("submit", clip, "--style", "swirl", *QUICK).stdout.strip()
+    text = on_a_terminal(shell, "watch", job)
+    for word in ("plan", "anchors", "stylize", "blend", "assemble", "━", "succeeded", "12/12", "\033["):
+        assert word in text
+
+
+def test_no_color_is_respected_on_a_terminal(shell: Shell, clip: Path) -> None:
+    job = shell("submit", clip, "--style", "swirl", *QUICK, "--watch").stdout.strip()
+    shell.environ["NO_COLOR"] = "1"
+    assert re.findall(r"\033\[[0-9;]*m", on_a_terminal(shell, "watch", job)) == []
+
+
+def on_a_terminal(shell: Shell, *arguments: str) -> str:
+    leader, follower = pty.openpty()
+    environ = {**shell.environ, "TERM": "xterm-256color", "COLUMNS": "100", "LINES": "24"}
+    process = subprocess.Popen([*COMMAND, *arguments], stdin=follower, stdout=follower, stderr=follower, env=environ)
+    os.close(follower)
+    text = b""
+    try:
+        while chunk := os.read(leader, 4096):
+            text += chunk
+    except OSError:  # how Linux says that the other end is closed
+        pass
+    finally:
+        os.close(leader)
+    assert process.wait(timeout=20) == 0
+    return text.decode()
+
+
+def test_doctor_finds_a_whole_farm_in_order(shell: Shell) -> None:
+    found = shell.data("doctor")
+    assert found["ok"] is True
+    assert {"codecs", "disk", "settings", "Redis", "store", "coordinator", "workers"} <= {
+        c["name"] for c in found["checks"]
+    }
+    assert "✗" not in shell("doctor").stdout
+
+
+def test_doctor_says_how_to_mend_what_is_missing(farm_settings: Settings, tmp_path: Path) -> None:
+    found = Shell(farm_settings.environ(), tmp_path).data("doctor", code=1)
+    failed = {check["name"]: check["cure"] for check in found["checks"] if check["verdict"] == "fail"}
+    assert set(failed) == {"coordinator", "workers"}
+    assert "`farm worker`" in failed["workers"]
+
+
+def test_doctor_without_a_farm_says_how_to_get_one(alone: Shell) -> None:
+    result = alone("doctor", code=1)
+    assert "✗ settings" in result.stdout
+    assert "`farm up`" in result.stdout
+
+
+def test_render_makes_a_film_and_leaves_nothing_running(alone: Shell, clip: Path, tmp_path: Path) -> None:
+    done = alone.data("render", clip, "--style", "wheat", "-o", "out/film.mp4", *QUICK)
+    assert (done["state"], done["frame_count"]) == ("succeeded", 12)
+    assert frame_count(tmp_path / "out/film.mp4") == 12
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
+        "film.contact.png", "film.mp4", "film.report.json",
+    ]  # fmt: skip
+    assert processes_of(tmp_path) == []
+    assert list((tmp_path / "cache").glob("private/farm-*")) == []
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_render_that_is_stopped_ends_its_farm(
+    number: signal.Signals, alone: Shell, clip: Path, tmp_path: Path
+) -> None:
+    rendering = alone.start("render", clip, "--style", "wheat", "-o", "film.mp4", *ENDLESS)
+    assert rendering.stderr is not None
+    assert any("rendering" in line for line in iter(rendering.stderr.readline, ""))
+    rendering.send_signal(number)
+    rendering.communicate(timeout=60)
+    assert rendering.returncode == 128 + number
+    assert processes_of(tmp_path) == []
+    assert not (tmp_path / "film.mp4").exists()
+
+
+def test_up_says_where_it_is_and_down_what_it_ended(alone: Shell, tmp_path: Path) -> None:
+    alone.environ["FARM_HOME"] = str(tmp_path / "home")
+    try:
+        first = alone.data("up", "--workers", "0")
+        assert {part["name"] for part in first["parts"]} == {"redis", "store", "coordinator", "flower"}
+        again = alone("up", "--workers", "0")
+        assert again.stderr.startswith("it is up already")
+        assert first["monitor"]["url"] in again.stdout
+        assert "***" in again.stdout  # Redis' password is not for the screen
+    finally:
+        ended = alone.data("down")["ended"]
+    assert set(ended) == {"redis", "store", "coordinator", "flower"}
+    assert processes_of(tmp_path) == []
+
+
+def test_a_worker_and_a_coordinator_end_at_a_signal_like_their_modules(shell: Shell) -> None:
+    running = shell.start("coordinator")
+    deadline = time.monotonic() + 30
+    while time.monotonic() < deadline:
+        found = next(check for check in shell.data("doctor")["checks"] if check["name"] == "coordinator")
+        if found["found"].startswith("2 alive"):
+            break
+        time.sleep(0.5)
+    assert str(running.pid) in found["found"]  # the same process: it replaced itself
+    running.send_signal(signal.SIGTERM)
+    running.communicate(timeout=30)
+    assert running.returncode == 0
