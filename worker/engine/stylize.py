@@ -122,7 +122,9 @@ class Painter:
     def _sizes(self, carried: Carried | None) -> list[SizeHW]:
         if carried is not None and 1 - float(carried.mask.mean()) < BARE_SHARE:
             return [self._size_hw]
-        return pyramid_sizes(self._size_hw, self._params.pyramid)
+        sizes = pyramid_sizes(self._size_hw, self._params.pyramid)
+        # A frame too small for a coarse level is painted twice at its own size, so that bare places get their steps.
+        return sizes if carried is None or len(sizes) > 1 else sizes * 2
 
     def _objective(self, content: Image, pull: Pull | None) -> Objective:
         height, width = content.shape[:2]
