@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import tempfile
 from pathlib import Path
 from typing import Annotated
@@ -42,13 +41,10 @@ def demo(
         say(f"painting {frames} frames of Big Buck Bunny at {SIZE_PX} px in the style {STYLE}")
         request = Request(str(clip), STYLE, SIZE_PX, CHUNK_FRAMES, Params(), Output())
         with private_farm() as farm:
-            status, files = paint(farm, request, target)
-    report = target.with_name("report.json")
-    shutil.move(files["report"], report)
-    say(f"report: {report}")
+            status, files = paint(farm, request, target, target.with_name("report.json"))
     say(figures(status))
     if as_json:
-        put_json({**files, "report": str(report), "frames": status.frame_count, "elapsed_s": status.elapsed_s})
+        put_json({**files, "frames": status.frame_count, "elapsed_s": status.elapsed_s})
 
 
 def sample_clip() -> Path:

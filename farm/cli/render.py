@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from farm.client import Farm, Job
     from farm.status import JobStatus
 
-OUTPUTS = {"contact": "contact.png", "report": "report.json"}
-"""What is laid beside the film: OUT.contact.png, OUT.report.json."""
-
 
 @with_painting
 def render(
@@ -72,8 +69,11 @@ def render(
         say(figures(status))
 
 
-def paint(farm: Farm, request: Request, target: Path) -> tuple[JobStatus, dict[str, str]]:
-    """Submit, watch, fetch film, contact sheet and report; on Ctrl-C cancels the job."""
+def paint(farm: Farm, request: Request, target: Path, report: Path | None = None) -> tuple[JobStatus, dict[str, str]]:
+    """Submit, watch, fetch film, contact sheet and report; on Ctrl-C cancels the job.
+
+    Contact sheet and report lie beside the film: OUT.contact.png, OUT.report.json.
+    """
     from farm.cli.following import follow
     from farm.cli.submit import fetch_film, send
 
@@ -86,7 +86,7 @@ def paint(farm: Farm, request: Request, target: Path) -> tuple[JobStatus, dict[s
         _give_up(job)
         raise
     film = Path(fetch_film(job, str(target)))
-    return status, {"film": str(film), **_fetch_beside(job, film)}
+    return status, {"film": str(film), **_fetch_beside(job, film, report)}
 
 
 def figures(status: JobStatus) -> str:
@@ -134,10 +134,9 @@ def _give_up(job: Job) -> None:
         say(f"could not cancel it: {error.message}")
 
 
-def _fetch_beside(job: Job, film: Path) -> dict[str, str]:
-    beside = {}
-    for name, output in OUTPUTS.items():
-        path = film.with_suffix("." + output)
-        beside[name] = str(job.fetch_output(output, path))
+def _fetch_beside(job: Job, film: Path, report: Path | None) -> dict[str, str]:
+    places = {"contact": film.with_suffix(".contact.png"), "report": report or film.with_suffix(".report.json")}
+    for name, path in places.items():
+        job.fetch_output(name + path.suffix, path)
         say(f"{name}: {path}")
-    return beside
+    return {name: str(path) for name, path in places.items()}

@@ -1,4 +1,4 @@
-"""What the private farm is doing while it starts and ends: one line that changes on a terminal, quiet elsewhere."""
+"""What the private farm does while it starts and ends: on a terminal one line that changes, elsewhere one that stays."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ class Steps:
     def __init__(self, title: str) -> None:
         self._title = title
         self._busy: set[str] = set()
+        self._said = False
         self._spinner: Status | None = None
 
     def __enter__(self) -> Self:
@@ -36,6 +37,9 @@ class Steps:
             self._busy.add(event.part)
         else:
             self._busy.discard(event.part)
+        if event.step == "starting" and not self._said and not terminal.is_terminal(sys.stderr):
+            self._said = True
+            terminal.say(f"{self._title} …")
         verb = "ending the private farm" if event.step in ("ending", "ended") else self._title
         self._spin(f"{verb} ({', '.join(sorted(self._busy))})" if self._busy else verb)
 
