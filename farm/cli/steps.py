@@ -1,4 +1,4 @@
-"""What the private farm does while it starts and ends: on a terminal one line that changes, elsewhere one that stays."""
+"""What the private farm does while it starts and ends: one line, which changes on a terminal."""
 
 from __future__ import annotations
 
