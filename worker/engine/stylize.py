@@ -6,6 +6,7 @@ starts from it, carried along the motion. Pure tensors: no queue, no store, no e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from farm.contract.errors import PermanentError
 from farm.contract.params import Params
 from farm.contract.spec import WEIGHTS_SHA256
 from worker.engine import backbones
@@ -110,7 +112,7 @@ class Painter:
                 after_step=_reporter(on_step, level, len(sizes), level_steps),
             )
             steps_done += level_steps
-        return Painted(frame_from_tensor(picture), losses_by_name(terms), steps_done)
+        return Painted(frame_from_tensor(picture), _finite(losses_by_name(terms)), steps_done)
 
     def _effort(self, steps: int, *, carried: bool, finest: bool) -> tuple[int, float]:
         """Steps and learning rate of one level."""
@@ -171,6 +173,16 @@ def _reporter(on_step: OnStep | None, level: int, levels: int, steps: int) -> Ca
 def _covered(image_bchw: Tensor, pull: Pull | None) -> Tensor:
     """The image, overlaid with the carried painting where its mask trusts it."""
     return image_bchw if pull is None else pull.mask * pull.image + (1 - pull.mask) * image_bchw
+
+
+def _finite(losses: dict[str, float]) -> dict[str, float]:
+    """The losses; PermanentError where the painting has run away to no number at all."""
+    if not math.isfinite(losses["total"]):
+        raise PermanentError(
+            f"the painting's loss became {losses['total']}; lower --learning-rate or the weights, or use --optimizer adam",
+            losses=losses,
+        )
+    return losses
 
 
 def _scaled(image_bchw: Tensor, size_hw: SizeHW) -> Tensor:

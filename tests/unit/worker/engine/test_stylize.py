@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from farm.contract.errors import LeaseLost
+from farm.contract.errors import LeaseLost, PermanentError
 from farm.contract.params import Params
 from worker.engine import Carried, Frame, Network, Painter, StepProgress, carry, stylize
 from worker.engine.stylize import COARSE_STEPS, pyramid_sizes
@@ -89,6 +89,13 @@ def test_what_on_step_raises_ends_the_painting_at_once(network: Network, texture
     with pytest.raises(LeaseLost):
         painter(network, stripes, texture).paint_first(texture, on_step=lost)
     assert len(seen) == 1
+
+
+def test_a_loss_that_is_no_number_is_an_error_and_no_frame(network: Network, texture: Frame, stripes: Frame) -> None:
+    size = texture.shape[:2]
+    broken = Carried(np.full((*size, 3), np.nan, np.float32), np.ones(size, np.float32))
+    with pytest.raises(PermanentError, match="learning-rate"):
+        painter(network, stripes, texture).paint_next(texture, broken)
 
 
 @pytest.mark.parametrize("size_hw", [(16, 16), (17, 31), (90, 50)])
