@@ -48,7 +48,6 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
-        broker_pool_limit=4,
         broker_transport_options={
             "visibility_timeout": settings.visibility_timeout_s,
             "socket_timeout": 30,

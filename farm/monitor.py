@@ -21,3 +21,5 @@ if not any(os.environ.get(name) for name in LOGINS):
 
 Metrics.get = authenticated(Metrics.get)
 app = make_app(Settings.load(), "farm-monitor")
+# Flower asks the workers from a dozen threads at once; with kombu's ten connections they can wait for each other.
+app.conf.broker_pool_limit = 64

@@ -58,7 +58,7 @@ def advance(job: str) -> None:
     _coordinator().advance(job)
 
 
-@app.task(name=SWEEP)
+@app.task(name=SWEEP, send_events=False)  # every few seconds: it would bury the jobs' tasks in Flower
 def sweep() -> None:
     """Mend and advance every job under way."""
     _coordinator().sweep()
