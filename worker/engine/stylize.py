@@ -179,7 +179,7 @@ def _finite(losses: dict[str, float]) -> dict[str, float]:
     """The losses; PermanentError where the painting has run away to no number at all."""
     if not math.isfinite(losses["total"]):
         raise PermanentError(
-            f"the painting's loss became {losses['total']}; lower --learning-rate or the weights, or use --optimizer adam",
+            f"the painting's loss became {losses['total']}; lower --learning-rate and the weights",
             losses=losses,
         )
     return losses

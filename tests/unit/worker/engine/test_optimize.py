@@ -30,7 +30,7 @@ def objective(network: Network, content: torch.Tensor, stripes: Frame) -> Object
 def test_the_loss_falls(optimizer: Optimizer, content: torch.Tensor, objective: Objective) -> None:
     before = losses_by_name(objective.terms(content))["total"]
     painted, _ = optimized(content, objective, steps=30, optimizer=optimizer, learning_rate=0.03)
-    assert losses_by_name(objective.terms(painted))["total"] < 0.6 * before
+    assert losses_by_name(objective.terms(painted))["total"] < 0.75 * before
     assert painted.min() >= 0
     assert painted.max() <= 1
 
