@@ -15,6 +15,9 @@ from farm.settings import Settings
 from farm.stack import Stack
 from farm.store import S3Store
 
+# Before any test imports torch: see worker.device.limit_threads.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+
 
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:

@@ -23,7 +23,7 @@ from farm.heartbeat import Heartbeat
 from farm.ledger import RedisLedger, WorkerInfo
 from farm.service import Parts, connect, process_name, run_celery
 from farm.settings import Settings
-from worker.device import Device, choose_device, limit_threads
+from worker.device import Device, choose_device
 from worker.studio import Studio
 from worker.tasks import register
 
@@ -70,7 +70,6 @@ class Painters:
 def main() -> None:
     """Run a worker until SIGTERM."""
     settings = Settings.load()
-    limit_threads(settings.threads)
     name = process_name("worker")
     queues = tuple(os.environ.get("FARM_QUEUES", f"{Queue.STYLIZE},{Queue.BLEND}").split(","))
     app = make_app(settings, "farm-worker")

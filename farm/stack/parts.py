@@ -211,7 +211,7 @@ class PythonPart:
 
     def launch(self, site: Site, ports: dict[str, int]) -> tuple[list[str], dict[str, str]]:  # noqa: ARG002
         """See Part."""
-        return [sys.executable, "-m", self.module], {**site.environ(), **self.extra}
+        return [sys.executable, "-m", self.module], {**site.environ(), "FARM_WORKER_NAME": self.name, **self.extra}
 
     def healthy(self, site: Site, record: PartRecord) -> bool:
         """The ledger has heard from it, or from a child of it."""

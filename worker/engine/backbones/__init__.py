@@ -29,6 +29,5 @@ def load(
 ) -> Network:
     """The backbone, frozen, on `device`; WeightsMismatch unless its file's SHA-256 starts with `expected_sha256`."""
     network = _BUILDERS[backbone](load_state(backbone, expected_sha256, weights_dir))
-    # The trailing assignment form keeps the type: `to` is typed as returning the module itself.
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     return network
