@@ -23,6 +23,7 @@ _TITLE_STEP_PX, _LINE_STEP_PX = 40, 24
 _CELL_MIN_PX, _CELL_MAX_PX = 240, 480
 _MIN_WIDTH_PX = 520
 _WANTED_ASPECT = 1.5  # of the whole sheet
+_BARE_CELL = 0.3  # an empty place is as bad as a sheet this much off its shape
 _BOLD, _REGULAR = 600, 400
 
 
@@ -77,13 +78,14 @@ def _layout(count: int, shape: tuple[int, ...], line_count: int) -> _Layout:
     head = _MARGIN_PX + (_TITLE_STEP_PX if line_count else 0) + max(0, line_count - 1) * _LINE_STEP_PX
     head += 16 if line_count else 0
     layouts = [_Layout(columns, ceil(count / columns), cell, head) for columns in range(1, count + 1)]
-    return min(layouts, key=_awkwardness)
+    return min(layouts, key=lambda layout: _awkwardness(layout, count))
 
 
-def _awkwardness(layout: _Layout) -> float:
-    """How far a sheet is from the wanted shape."""
+def _awkwardness(layout: _Layout, count: int) -> float:
+    """How far a sheet is from the wanted shape, and how much of it is bare."""
     width, height = layout.size_wh
-    return abs(log(width / height / _WANTED_ASPECT))
+    bare = layout.rows * layout.columns - count
+    return abs(log(width / height / _WANTED_ASPECT)) + _BARE_CELL * bare
 
 
 def _paste(sheet: Image, image: Image, corner: tuple[int, int], size_wh: tuple[int, int]) -> None:

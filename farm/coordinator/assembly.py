@@ -49,7 +49,7 @@ def assemble_job(run: Run, media: MediaCache) -> Outcome:
                 on_frame=lambda count: _progress(run, count, index.frame_count),
             )
         with run.span("read_back"):
-            video.read_back(film, index)
+            video.read_back(film, index, (run.plan.width, run.plan.height))
         with run.span("put"):
             run.store.put_file(keys.output(run.job, film.name), film)
     _write_pictures(run, source, index)
