@@ -10,12 +10,14 @@ import logging
 import multiprocessing
 import os
 import socket
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
 from celery import Celery, signals
 
 from farm.broker import make_app
+from farm.contract.errors import FarmError
 from farm.contract.messages import Queue
 from farm.contract.params import Backbone
 from farm.executor import Executor
@@ -78,8 +80,14 @@ def main() -> None:
     signals.worker_process_init.connect(painters.start, weak=False)
     signals.worker_process_shutdown.connect(painters.stop, weak=False)
     signals.worker_shutting_down.connect(lambda **_: painters.shutting_down.set(), weak=False)
-    signals.worker_shutdown.connect(lambda **_: RedisLedger(settings.redis_url).forget_worker(name), weak=False)
+    signals.worker_shutdown.connect(lambda **_: _goodbye(settings, name), weak=False)
     run_celery(app, name, queues, processes=1)
+
+
+def _goodbye(settings: Settings, name: str) -> None:
+    """Where the pool process was killed, the parent takes the worker off the list."""
+    with suppress(FarmError):  # Redis may be gone already; then the heartbeat runs out by itself
+        RedisLedger(settings.redis_url).forget_worker(name)
 
 
 def _worker_info(painters: Painters, device: Device, versions: dict[str, str]) -> WorkerInfo:

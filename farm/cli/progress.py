@@ -213,7 +213,7 @@ def _stage_cells(
     working = stage.tasks_running > 0
     total = stage.frames or stage.tasks or 1
     filled = total if done or nothing else stage.frames_done
-    speed = status.frames_per_s if stage.stage is Stage.STYLIZE else rates.frames_per_s(stage.stage)
+    speed = _speed(stage.stage, status, rates)
     eta = _time_left(stage, status) if working else ""
     return (
         Text("  " + STAGE_TITLE[stage.stage], style="green" if done else "bold" if working else "dim"),
@@ -224,6 +224,13 @@ def _stage_cells(
         Text(rate_text(speed), style="dim"),
         Text(eta, style="dim"),
     )
+
+
+def _speed(stage: Stage, status: JobStatus, rates: StageRates) -> float:
+    """Frames a second, where that tells how fast the work is: anchors and boundaries mostly wait for their turn."""
+    if stage in (Stage.ANCHOR, Stage.BLEND):
+        return 0.0
+    return status.frames_per_s if stage is Stage.STYLIZE else rates.frames_per_s(stage)
 
 
 def _time_left(stage: StageStatus, status: JobStatus) -> str:

@@ -106,7 +106,7 @@ class Stack:
         tell = on_event or _silent
         if not self.home.exists():
             return ()
-        with state.locked(self.home):
+        with state.locked(self.home), _deaf_to_signals():
             known = State.load(self.home)
             ended = tuple(name for name, record in known.parts.items() if record.process)
             clients = [name for name in known.parts if name not in SERVICES]
