@@ -223,7 +223,7 @@ class Job:
                 )
             if deadline is not None and time.monotonic() >= deadline:
                 raise WaitTimeout(
-                    f"{self.name} is {status.state} after {timeout_s:g} s and goes on; follow it: `farm watch {self.name}`",
+                    f"{self.name} is {status.state} after {timeout_s:g} s and goes on: `farm watch {self.name}`",
                     job=self.name,
                     timeout_s=timeout_s,
                 )
