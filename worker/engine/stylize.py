@@ -35,9 +35,11 @@ from worker.engine.pixels import (
 
 COARSEST_PX = 80
 """No pyramid level's longer side is smaller: so the coarsest is 80 to 159 px whatever the frame's size."""
-COARSE_STEPS = 4
-"""How many times as many steps a carried frame gets on its coarse levels: they cost little, and there the places
-that no carried paint covers have but this frame's steps to become a painting."""
+COARSE_STEPS = 4.0
+"""How many times as many steps a carried frame gets on its coarse levels, where `BARE_FULL` or more of it is bare:
+bare places have but this frame's steps to become a painting, and coarse steps cost little."""
+BARE_FULL = 0.25
+"""Share of a carried frame without carried paint from which on it gets all its coarse steps; with less, fewer."""
 FOLLOW_RATE = 0.4
 """Share of the learning rate on a carried frame's finest level: it is nearly painted, and the noise of longer steps
 would be carried on and grow."""
@@ -97,12 +99,13 @@ class Painter:
 
     def _painted(self, content: Image, carried: Carried | None, steps: int, on_step: OnStep | None) -> Painted:
         """Coarse to fine; where a painting is carried, coarse levels paint only what it does not cover."""
-        sizes = self._sizes(carried)
+        bare = 1.0 if carried is None else 1.0 - float(carried.mask.mean())
+        sizes = self._sizes(bare, carried=carried is not None)
         picture = self._tensor(resized(content, sizes[0])) + (0 if carried else self._noise(sizes[0]))
         terms, steps_done = picture, 0
         for level, size_hw in enumerate(sizes, start=1):
             pull = self._pull(carried, size_hw)
-            level_steps, rate = self._effort(steps, carried=carried is not None, finest=level == len(sizes))
+            level_steps, rate = self._effort(steps, bare, carried=carried is not None, finest=level == len(sizes))
             picture, terms = optimized(
                 _covered(_scaled(picture, size_hw), pull),
                 self._objective(resized(content, size_hw), pull),
@@ -114,19 +117,21 @@ class Painter:
             steps_done += level_steps
         return Painted(frame_from_tensor(picture), _finite(losses_by_name(terms)), steps_done)
 
-    def _effort(self, steps: int, *, carried: bool, finest: bool) -> tuple[int, float]:
-        """Steps and learning rate of one level."""
+    def _effort(self, steps: int, bare: float, *, carried: bool, finest: bool) -> tuple[int, float]:
+        """Steps and learning rate of one level; `bare` is the share without carried paint."""
         rate = self._params.learning_rate
         if not carried:
             return steps, rate
-        return (steps, FOLLOW_RATE * rate) if finest else (COARSE_STEPS * steps, rate)
+        if finest:
+            return steps, FOLLOW_RATE * rate
+        return round(steps * (1 + (COARSE_STEPS - 1) * min(1.0, bare / BARE_FULL))), rate
 
-    def _sizes(self, carried: Carried | None) -> list[SizeHW]:
-        if carried is not None and 1 - float(carried.mask.mean()) < BARE_SHARE:
+    def _sizes(self, bare: float, *, carried: bool) -> list[SizeHW]:
+        if bare < BARE_SHARE:
             return [self._size_hw]
         sizes = pyramid_sizes(self._size_hw, self._params.pyramid)
         # A frame too small for a coarse level is painted twice at its own size, so that bare places get their steps.
-        return sizes if carried is None or len(sizes) > 1 else sizes * 2
+        return sizes * 2 if carried and len(sizes) == 1 else sizes
 
     def _objective(self, content: Image, pull: Pull | None) -> Objective:
         height, width = content.shape[:2]

@@ -72,6 +72,14 @@ def test_full_cover_needs_the_finest_level_only(network: Network, texture: Frame
     assert artist.paint_next(wide, bare).steps == COARSE_STEPS + 1
 
 
+def test_the_less_is_bare_the_fewer_coarse_steps_are_taken(network: Network, texture: Frame, stripes: Frame) -> None:
+    mask = np.ones((80, 176), np.float32)
+    mask[:10] = 0  # an eighth: half of BARE_FULL, so 2 · (1 + 3/2) coarse steps and 2 fine ones
+    wide = np.tile(texture, (1, 2, 1))[:, :176]
+    half_bare = Carried(np.zeros((80, 176, 3), np.float32), mask)
+    assert painter(network, stripes, wide, Params(steps_next=2)).paint_next(wide, half_bare).steps == 5 + 2
+
+
 def test_progress_counts_every_step_of_every_level(network: Network, texture: Frame, stripes: Frame) -> None:
     wide = np.tile(texture, (1, 2, 1))[:, :176]
     seen: list[StepProgress] = []
