@@ -16,7 +16,7 @@ from farm.stack import Stack
 from farm.store import S3Store
 
 # Before any test imports torch: see worker.device.limit_threads.
-os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
 @pytest.fixture(autouse=True)

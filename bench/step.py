@@ -1,0 +1,99 @@
+"""What one optimisation step costs, for both backbones at several sizes.
+
+VGG19 runs on seeded random weights where its own are not on this machine: its speed does not depend on them.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import statistics
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from farm import styles
+from farm.contract.params import Backbone, Params
+from farm.contract.spec import WEIGHTS_SHA256
+from worker.engine import Frame, Network, Painter, carry
+from worker.engine.backbones import load, weights_sha256
+from worker.engine.backbones.vgg19 import GROUPS
+
+SIZES_HW = ((180, 320), (368, 512))
+STEPS = {Backbone.EFFICIENTNET_LITE0: 20, Backbone.VGG19: 4}
+RUNS = 3
+
+
+@dataclass(frozen=True)
+class StepRow:
+    """Milliseconds of one step: median and fastest of the runs."""
+
+    backbone: Backbone
+    width: int
+    height: int
+    median_ms: float
+    best_ms: float
+
+
+def rows(device: str) -> Iterator[StepRow]:
+    """Measure, one row at a time."""
+    for backbone in Backbone:
+        with _network(backbone, device) as network:
+            for size_hw in SIZES_HW:
+                times = [_step_ms(network, backbone, size_hw, device) for _ in range(RUNS + 1)][1:]
+                height, width = size_hw
+                yield StepRow(backbone, width, height, statistics.median(times), min(times))
+
+
+def scene(size_hw: tuple[int, int]) -> Frame:
+    """A soft random picture, always the same."""
+    noise = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    return np.asarray(cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 6), None, 0, 255, cv2.NORM_MINMAX), np.uint8)
+
+
+def _step_ms(network: Network, backbone: Backbone, size_hw: tuple[int, int], device: str) -> float:
+    params = replace(Params(backbone=backbone), steps_next=STEPS[backbone], blend_frames=0)
+    painter = Painter(network, params, styles.paint("swirl", 512, 384), size_hw=size_hw, device=device)
+    content = scene(size_hw)
+    carried = carry(content, content, content)
+    painter.paint_next(content, carried)  # targets and caches
+    _synchronize(device)
+    start_s = time.perf_counter()
+    painted = painter.paint_next(content, carried)
+    _synchronize(device)
+    return 1000 * (time.perf_counter() - start_s) / painted.steps
+
+
+@contextmanager
+def _network(backbone: Backbone, device: str) -> Iterator[Network]:
+    if backbone is Backbone.EFFICIENTNET_LITE0 or weights_sha256(backbone):
+        yield load(backbone, WEIGHTS_SHA256[backbone], device)
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "vgg19-dcbb9e9d.pth"
+        torch.save(_random_vgg19(), file)
+        yield load(backbone, hashlib.sha256(file.read_bytes()).hexdigest(), device, Path(folder))
+
+
+def _random_vgg19() -> dict[str, torch.Tensor]:
+    """He-initialised weights under torchvision's names."""
+    generator = torch.Generator().manual_seed(0)
+    state, inputs, index = {}, 3, 0
+    for group, widths in enumerate(GROUPS):
+        index += group > 0
+        for outputs in widths:
+            weight = torch.randn((outputs, inputs, 3, 3), generator=generator) * (2 / (9 * inputs)) ** 0.5
+            state |= {f"features.{index}.weight": weight, f"features.{index}.bias": torch.zeros(outputs)}
+            inputs, index = outputs, index + 2
+    return state
+
+
+def _synchronize(device: str) -> None:
+    if device != "cpu":
+        torch.cuda.synchronize(device)
