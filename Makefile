@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit integration acceptance lint types bench up down styles env lock clean distclean
+.PHONY: help setup demo test unit integration acceptance lint types bench pictures up down styles env lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -46,8 +46,11 @@ lint: setup ## style, import rules, Dockerfile, shell, YAML, compose file, Kuber
 types: setup ## mypy, strict, on both packages
 	@$(PY) -m mypy
 
-bench: setup ## benchmarks, by hand
+bench: setup ## benchmarks, by hand: tables in bench/results
 	@$(PY) -m bench
+
+pictures: setup ## the pictures in docs/, from the demo's film
+	@$(PY) -m bench.pictures out/demo.mp4
 
 up: setup ## start the private farm on this machine
 	@$(BIN)/farm up
