@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from farm.contract.messages import Stage, TaskId
+from farm.contract.states import JobState, TaskState
+from farm.ledger import JobRecord, TaskRecord
+from farm.status import JobStatus, job_status
+
+RECORD = JobRecord(
+    "clip-0123456789", JobState.RENDERING, created_s=90.0, started_s=100.0,
+    frame_count=40, chunk_count=4, boundary_count=3, blend_frame_count=18,
+)  # fmt: skip
+RUNNING = TaskRecord(TaskState.RUNNING, 1, worker="one")
+
+
+def at(now_s: float, record: JobRecord = RECORD, done: int = 10) -> JobStatus:
+    tasks = {TaskId(Stage.STYLIZE, 0): TaskRecord(TaskState.SUCCEEDED, 1), TaskId(Stage.STYLIZE, 10): RUNNING}
+    frames = {TaskId(Stage.STYLIZE, 0): done}
+    return job_status(record, tasks, frames, now_s=now_s, workers_alive=2, coordinators_alive=1)
+
+
+def test_speed_counts_from_when_painting_could_begin() -> None:
+    status = at(120.0)
+    assert status.frames_per_s == 0.5
+    assert status.eta_s == 60.0
+    assert status.elapsed_s == 30.0
+
+
+def test_before_the_first_frame_no_time_left_is_told() -> None:
+    assert at(120.0, done=0).eta_s is None
+
+
+def test_a_stage_counts_its_own_tasks_and_frames() -> None:
+    stylize = at(120.0).stage(Stage.STYLIZE)
+    assert (stylize.tasks, stylize.tasks_done, stylize.tasks_running) == (4, 1, 1)
+    assert (stylize.frames, stylize.frames_done) == (40, 10)
+    assert at(120.0).stage(Stage.BLEND).frames == 18
+
+
+def test_the_workers_of_a_job_are_those_that_hold_its_tasks() -> None:
+    assert at(120.0).workers == ("one",)
+
+
+def test_the_clock_of_an_ended_job_stands_still() -> None:
+    ended = JobRecord("clip-0123456789", JobState.FAILED, created_s=90.0, started_s=100.0, finished_s=130.0)
+    assert at(500.0, ended).elapsed_s == 40.0
+    assert at(500.0, ended).ended
+
+
+def test_a_job_that_succeeded_is_wholly_done() -> None:
+    done = JobRecord("clip-0123456789", JobState.SUCCEEDED, created_s=1.0, finished_s=2.0)
+    assert at(3.0, done).fraction == 1.0
