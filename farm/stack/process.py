@@ -6,6 +6,7 @@ environment. Ids are reused by the system; start times and marks are not.
 
 from __future__ import annotations
 
+import atexit
 import os
 import signal
 import socket
@@ -153,6 +154,17 @@ def _has_mark(process: psutil.Process, home: Path) -> bool:
 def _signal(process: psutil.Process, number: signal.Signals) -> None:
     with suppress(psutil.NoSuchProcess):  # also where its id belongs to another process by now: psutil looks
         process.send_signal(number)
+
+
+def _let_go() -> None:
+    """At our end: children that ended are reaped; the others are meant to outlive us, which Popen would warn of."""
+    for child in _started.values():
+        if child.poll() is None:
+            child.returncode = 0
+    _started.clear()
+
+
+atexit.register(_let_go)
 
 
 def _reap(processes: Iterable[psutil.Process]) -> None:
