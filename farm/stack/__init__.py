@@ -10,6 +10,13 @@ the state file: `farm.stack.state`.
 
 from __future__ import annotations
 
+from importlib.util import find_spec
+
+from farm.contract.errors import StackError
+
+if find_spec("psutil") is None:
+    raise StackError("a private farm's parts are not installed here; pip install 'farm[stack,worker]'", part="psutil")
+
 from farm.stack.stack import PARTS, PartInfo, Stack, StackEvent, StackInfo, private_stack
 
 __all__ = ["PARTS", "PartInfo", "Stack", "StackEvent", "StackInfo", "private_stack"]
