@@ -8,7 +8,7 @@ import socket
 import sys
 
 from farm.contract.errors import LedgerUnavailable
-from farm.ledger import RedisLedger
+from farm.redis_ledger import RedisLedger
 from farm.settings import Settings
 
 

@@ -37,7 +37,8 @@ from farm.contract.messages import Queue
 from farm.contract.params import Params
 from farm.contract.spec import DEFAULT_CHUNK_FRAMES, WEIGHTS_SHA256, Media, Output, Spec
 from farm.contract.states import JobState, TaskState
-from farm.ledger import JobRecord, Ledger, RedisLedger, WorkerInfo
+from farm.ledger import JobRecord, Ledger, WorkerInfo
+from farm.redis_ledger import RedisLedger
 from farm.settings import NOT_CONFIGURED, Settings
 from farm.status import JobStatus, job_status
 

@@ -14,7 +14,7 @@ from typing import Any
 
 from farm.broker import publish_advance
 from farm.executor import Executor
-from farm.ledger import RedisLedger
+from farm.redis_ledger import RedisLedger
 from farm.settings import Settings
 from farm.store import S3Store
 

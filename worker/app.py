@@ -22,7 +22,8 @@ from farm.contract.messages import Queue
 from farm.contract.params import Backbone
 from farm.executor import Executor
 from farm.heartbeat import Heartbeat
-from farm.ledger import RedisLedger, WorkerInfo
+from farm.ledger import WorkerInfo
+from farm.redis_ledger import RedisLedger
 from farm.service import Parts, connect, process_name, run_celery
 from farm.settings import Settings
 from worker.device import Device, choose_device

@@ -19,8 +19,9 @@ from farm.contract.errors import FarmError
 from farm.contract.messages import Queue, Stage, TaskMessage
 from farm.coordinator.advance import Coordinator
 from farm.heartbeat import Heartbeat
-from farm.ledger import RedisLedger, WorkerInfo
+from farm.ledger import WorkerInfo
 from farm.media import MediaCache
+from farm.redis_ledger import RedisLedger
 from farm.service import Parts, connect, process_name, run_celery
 from farm.settings import Settings
 

@@ -215,7 +215,7 @@ class PythonPart:
 
     def healthy(self, site: Site, record: PartRecord) -> bool:
         """The ledger has heard from it, or from a child of it."""
-        from farm.ledger import RedisLedger
+        from farm.redis_ledger import RedisLedger
 
         process = record.process
         with suppress(FarmError, psutil.Error):

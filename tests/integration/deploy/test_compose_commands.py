@@ -22,7 +22,8 @@ import yaml
 from botocore.config import Config
 from botocore.exceptions import ClientError
 
-from farm.ledger import RedisLedger, WorkerInfo
+from farm.ledger import WorkerInfo
+from farm.redis_ledger import RedisLedger
 
 ROOT = Path(__file__).parents[3]
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]

@@ -10,7 +10,8 @@ import pytest
 from farm.contract.errors import AccessDenied, LedgerUnavailable
 from farm.contract.messages import Stage, TaskId, TaskMessage
 from farm.contract.states import JobState, TaskState
-from farm.ledger import JobRecord, Ledger, RedisLedger, WorkerInfo
+from farm.ledger import JobRecord, Ledger, WorkerInfo
+from farm.redis_ledger import RedisLedger
 from farm.testing import MemoryLedger
 
 JOB = "clip-0123456789"

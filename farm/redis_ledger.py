@@ -1,0 +1,332 @@
+"""The ledger in Redis. Nothing here knows S3 or Celery.
+
+Every change of state is one atomic script that checks the transition tables of `farm.contract.states`, so two
+coordinators can't queue a task twice.
+
+Keys (`{job}` is a hash tag, so that a job's keys share one slot of a cluster):
+
+    farm:jobs                 sorted set: job -> time of creation
+    farm:{job}                hash: the fields of JobRecord
+    farm:{job}:tasks          hash: task -> JSON of TaskRecord
+    farm:{job}:frames         hash: task -> frames done
+    farm:{job}:fence          counter behind the fencing tokens
+    farm:{job}:lease:<task>   token of the executor that holds the task; expires
+    farm:worker:<name>        JSON of WorkerInfo; expires
+    farm:turn:<name>          held by who sweeps; expires
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Collection, Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, replace
+from functools import cached_property
+from typing import Any
+from urllib.parse import urlsplit
+
+from farm.contract.codec import from_json, to_json, to_plain
+from farm.contract.errors import AccessDenied, InvalidInput, LedgerUnavailable
+from farm.contract.messages import TaskId, TaskMessage
+from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, JobState, TaskState
+from farm.ledger import JobRecord, Lease, TaskRecord, WorkerInfo, task_sources
+
+_WORKER_PREFIX = "farm:worker:"
+
+_MOVE_JOB = """
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state or not string.find(ARGV[2], '|' .. state .. '|', 1, true) then return 0 end
+redis.call('HSET', KEYS[1], 'state', ARGV[1], unpack(ARGV, 3))
+return 1
+"""
+
+# KEYS: tasks, lease. ARGV: task, changes (JSON with the new state), states it may come from, token ('' = nobody's).
+_MOVE_TASK = """
+if ARGV[4] == '' then
+  if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
+elseif redis.call('GET', KEYS[2]) ~= ARGV[4] then return 0 end
+local raw = redis.call('HGET', KEYS[1], ARGV[1])
+local record = raw and cjson.decode(raw) or {state = 'waiting'}
+if not string.find(ARGV[3], '|' .. record.state .. '|', 1, true) then return 0 end
+for name, value in pairs(cjson.decode(ARGV[2])) do record[name] = value end
+redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(record))
+if ARGV[4] ~= '' then redis.call('DEL', KEYS[2]) end
+return 1
+"""
+
+# KEYS: tasks, lease, job, fence. ARGV: task, attempt, worker, lease in ms, now, live job states.
+_CLAIM = """
+local state = redis.call('HGET', KEYS[3], 'state')
+if not state or not string.find(ARGV[6], '|' .. state .. '|', 1, true) then return false end
+local raw = redis.call('HGET', KEYS[1], ARGV[1])
+if not raw then return false end
+local record = cjson.decode(raw)
+if record.state ~= 'queued' and record.state ~= 'running' then return false end
+if tonumber(ARGV[2]) ~= record.attempt then return false end
+if redis.call('EXISTS', KEYS[2]) == 1 then return false end
+local token = redis.call('INCR', KEYS[4]) .. ':' .. ARGV[3]
+redis.call('SET', KEYS[2], token, 'PX', ARGV[4])
+record.state = 'running'
+record.since_s = tonumber(ARGV[5])
+record.worker = ARGV[3]
+redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(record))
+return token
+"""
+
+_RENEW = """
+if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
+return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+"""
+
+
+class RedisLedger:
+    """The ledger in Redis ≥ 6.2. Thread-safe; one per process (never shared across a fork)."""
+
+    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+        self._url = url
+        self._timeout_s = timeout_s
+
+    @cached_property
+    def _redis(self) -> Any:  # redis-py types its answers as bytes | str, whatever `decode_responses` says
+        from redis import Redis
+        from redis.backoff import ExponentialBackoff
+        from redis.retry import Retry
+
+        try:
+            return Redis.from_url(
+                self._url,
+                decode_responses=True,
+                socket_timeout=self._timeout_s,
+                socket_connect_timeout=self._timeout_s,
+                health_check_interval=30,
+                retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries=3),
+            )
+        except ValueError as error:
+            raise InvalidInput(
+                f"FARM_REDIS_URL {self.address!r} is not a Redis URL ({error}); give redis://host:6379/0"
+            ) from error
+
+    @cached_property
+    def _scripts(self) -> dict[str, Any]:
+        sources = {"move_job": _MOVE_JOB, "move_task": _MOVE_TASK, "claim": _CLAIM, "renew": _RENEW}
+        return {name: self._redis.register_script(source) for name, source in sources.items()}
+
+    @property
+    def address(self) -> str:
+        """Where Redis is, without its password."""
+        parts = urlsplit(self._url)
+        return f"{parts.hostname or '?'}:{parts.port or 6379}"
+
+    def ping(self) -> None:
+        """See Ledger."""
+        with self._errors():
+            self._redis.ping()
+
+    def info(self) -> dict[str, Any]:
+        """Redis' own INFO, and its `maxmemory_policy`, for `farm doctor`."""
+        with self._errors():
+            return dict(self._redis.info())
+
+    def create_job(self, record: JobRecord) -> bool:
+        """See Ledger."""
+        with self._errors():
+            if not self._redis.hsetnx(_job_key(record.job), "job", record.job):
+                return False
+            pipe = self._redis.pipeline()
+            pipe.hset(_job_key(record.job), mapping=_flat(record))
+            pipe.zadd("farm:jobs", {record.job: record.created_s})
+            pipe.execute()
+            return True
+
+    def job(self, job: str) -> JobRecord | None:
+        """See Ledger."""
+        with self._errors():
+            return _job_record(self._redis.hgetall(_job_key(job)))
+
+    def jobs(self) -> list[JobRecord]:
+        """See Ledger."""
+        with self._errors():
+            names = self._redis.zrevrange("farm:jobs", 0, -1)
+            pipe = self._redis.pipeline(transaction=False)
+            for name in names:
+                pipe.hgetall(_job_key(name))
+            return [record for plain in pipe.execute() if (record := _job_record(plain))]
+
+    def move_job(self, job: str, after: JobState, **changes: Any) -> bool:
+        """See Ledger."""
+        sources = [state for state, ways in JOB_TRANSITIONS.items() if after in ways]
+        flat = [part for pair in _checked(JobRecord, changes).items() for part in pair]
+        with self._errors():
+            return bool(self._scripts["move_job"](keys=[_job_key(job)], args=[after, _any_of(sources), *flat]))
+
+    def tasks(self, job: str) -> dict[TaskId, TaskRecord]:
+        """See Ledger."""
+        with self._errors():
+            plain = self._redis.hgetall(_job_key(job) + ":tasks")
+        return {TaskId.parse(name): _task_record(raw) for name, raw in plain.items()}
+
+    def move_task(
+        self,
+        job: str,
+        task: TaskId,
+        after: TaskState,
+        *,
+        before: Collection[TaskState] = tuple(TaskState),
+        **changes: Any,
+    ) -> bool:
+        """See Ledger."""
+        return self._move_task(job, task, after, before, "", changes)
+
+    def frames_done(self, job: str) -> dict[TaskId, int]:
+        """See Ledger."""
+        with self._errors():
+            plain = self._redis.hgetall(_job_key(job) + ":frames")
+        return {TaskId.parse(name): int(count) for name, count in plain.items()}
+
+    def claim(self, message: TaskMessage, worker: str, lease_s: float) -> Lease | None:
+        """See Ledger."""
+        job, task = message.job, message.task
+        base = _job_key(job)
+        keys = [base + ":tasks", _lease_key(job, task), base, base + ":fence"]
+        args = [str(task), message.attempt, worker, int(lease_s * 1000), time.time(), _any_of(JOB_LIVE)]
+        with self._errors():
+            token = self._scripts["claim"](keys=keys, args=args)
+        return Lease(job, task, message.attempt, worker, token) if token else None
+
+    def renew(self, lease: Lease, lease_s: float) -> bool:
+        """See Ledger."""
+        with self._errors():
+            keys = [_lease_key(lease.job, lease.task)]
+            return bool(self._scripts["renew"](keys=keys, args=[lease.token, int(lease_s * 1000)]))
+
+    def settle(self, lease: Lease, after: TaskState, **changes: Any) -> bool:
+        """See Ledger."""
+        return self._move_task(lease.job, lease.task, after, tuple(TaskState), lease.token, changes)
+
+    def leased(self, job: str, tasks: Collection[TaskId]) -> set[TaskId]:
+        """See Ledger."""
+        ordered = list(tasks)
+        with self._errors():
+            pipe = self._redis.pipeline(transaction=False)
+            for task in ordered:
+                pipe.exists(_lease_key(job, task))
+            held = pipe.execute()
+        return {task for task, there in zip(ordered, held, strict=True) if there}
+
+    def progress(self, job: str, task: TaskId, frames: int) -> None:
+        """See Ledger."""
+        with self._errors():
+            self._redis.hset(_job_key(job) + ":frames", str(task), str(frames))
+
+    def heartbeat(self, info: WorkerInfo, ttl_s: float) -> None:
+        """See Ledger."""
+        with self._errors():
+            self._redis.set(_WORKER_PREFIX + info.name, to_json(info), px=int(ttl_s * 1000))
+
+    def workers(self) -> list[WorkerInfo]:
+        """See Ledger."""
+        with self._errors():
+            names = sorted(self._redis.scan_iter(match=_WORKER_PREFIX + "*", count=1000))
+            found = self._redis.mget(names) if names else []
+        return [from_json(WorkerInfo, raw) for raw in found if raw]
+
+    def forget_worker(self, name: str) -> None:
+        """See Ledger."""
+        with self._errors():
+            self._redis.delete(_WORKER_PREFIX + name)
+
+    def take_turn(self, name: str, ttl_s: float) -> bool:
+        """See Ledger."""
+        with self._errors():
+            return bool(self._redis.set(f"farm:turn:{name}", "1", nx=True, px=int(ttl_s * 1000)))
+
+    def queue_length(self, queue: str) -> int:
+        """Messages waiting in a Celery queue, all priorities."""
+        with self._errors():
+            pipe = self._redis.pipeline(transaction=False)
+            pipe.llen(queue)
+            for step in (3, 6, 9):
+                pipe.llen(f"{queue}\x06\x16{step}")
+            return sum(pipe.execute())
+
+    def _move_task(
+        self,
+        job: str,
+        task: TaskId,
+        after: TaskState,
+        before: Collection[TaskState],
+        token: str,
+        changes: dict[str, Any],
+    ) -> bool:
+        sources = task_sources(after, before)
+        fresh = {"state": after, "since_s": time.time(), **_named(TaskRecord, changes)}
+        keys = [_job_key(job) + ":tasks", _lease_key(job, task)]
+        args = [str(task), json.dumps(to_plain(fresh)), _any_of(sources), token]
+        with self._errors():
+            return bool(self._scripts["move_task"](keys=keys, args=args))
+
+    @contextmanager
+    def _errors(self) -> Iterator[None]:
+        from redis import exceptions as redis_errors
+
+        try:
+            yield
+        except (redis_errors.AuthenticationError, redis_errors.NoPermissionError) as error:
+            raise AccessDenied(
+                f"Redis at {self.address} refuses the login ({error}); check the password in FARM_REDIS_URL"
+            ) from error
+        except redis_errors.ResponseError as error:
+            if "WRONGPASS" in str(error) or "NOAUTH" in str(error):
+                raise AccessDenied(
+                    f"Redis at {self.address} refuses the login; check the password in FARM_REDIS_URL"
+                ) from error
+            raise LedgerUnavailable(f"Redis at {self.address} says: {error}", url=self.address) from error
+        except (redis_errors.RedisError, OSError) as error:
+            raise LedgerUnavailable(
+                f"Redis at {self.address} does not answer ({_first_line(error)}); start it, or `farm up`",
+                url=self.address,
+            ) from error
+
+
+def _job_key(job: str) -> str:
+    return f"farm:{{{job}}}"
+
+
+def _lease_key(job: str, task: TaskId) -> str:
+    return f"{_job_key(job)}:lease:{task}"
+
+
+def _any_of(states: Iterable[str]) -> str:
+    return "|" + "|".join(states) + "|"
+
+
+def _first_line(error: BaseException) -> str:
+    return (str(error) or type(error).__name__).splitlines()[0].rstrip(".")
+
+
+def _named(kind: type[Any], changes: dict[str, Any]) -> dict[str, Any]:
+    unknown = set(changes) - {info.name for info in fields(kind)}
+    assert not unknown, f"{kind.__name__} has no {unknown}"
+    return changes
+
+
+def _checked(kind: type[Any], changes: dict[str, Any]) -> dict[str, str]:
+    return {name: str(value) for name, value in _named(kind, changes).items()}
+
+
+def _flat(record: JobRecord) -> dict[str, str]:
+    return {info.name: str(getattr(record, info.name)) for info in fields(record)}
+
+
+def _job_record(plain: dict[str, str]) -> JobRecord | None:
+    if "state" not in plain:
+        return None
+    blank = JobRecord("")
+    kinds = {info.name: type(getattr(blank, info.name)) for info in fields(JobRecord)}
+    return replace(blank, **{name: kinds[name](value) for name, value in plain.items() if name in kinds})
+
+
+def _task_record(raw: str) -> TaskRecord:
+    plain = json.loads(raw)
+    return replace(TaskRecord(), **{**plain, "state": TaskState(plain["state"])})
