@@ -13,10 +13,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
+from clips import make_clip
 
 from farm.settings import Settings
 from farm.store import S3Store
-from tests.clips import make_clip
 
 
 def run_farm(settings: Settings, *arguments: str | Path, timeout_s: float = 60) -> subprocess.CompletedProcess[str]:

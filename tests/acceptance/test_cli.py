@@ -16,11 +16,11 @@ from typing import Any
 import av
 import psutil
 import pytest
+from clips import make_clip
 
 from farm.settings import Settings
 from farm.stack import Stack
 from farm.stack.process import MARK
-from tests.clips import make_clip
 
 QUICK = ["--steps", "3", "--steps-anchor", "2", "--steps-next", "1", "--pyramid", "1", "--size", "64", "--chunk", "6"]
 ENDLESS = ["--steps", "5000", "--size", "64"]
