@@ -10,6 +10,7 @@ from collections.abc import Iterable
 from itertools import pairwise
 
 from farm.contract.errors import InvalidParameter
+from farm.contract.params import Coherence
 from farm.contract.plan import Boundary, Chunk, FrameRange, Plan
 
 
@@ -20,10 +21,12 @@ def make_plan(
     chunk_frames: int,
     blend_frames: int,
     index_sha256: str,
+    coherence: Coherence = Coherence.BLEND,
 ) -> Plan:
     """The plan of a clip of `frame_count` frames whose shots start at frame 0 and at each of `cuts`.
 
-    `chunk_frames`: longest chunk; `blend_frames`: frames of a boundary's blend window (0: chunks are not blended).
+    `chunk_frames`: longest chunk, but for `sequential` coherence, where a shot is a chunk; `blend_frames`: frames of
+    a boundary's blend window (0: chunks are not blended), for `blend` coherence only.
     """
     if frame_count < 1:
         raise InvalidParameter(
@@ -32,7 +35,8 @@ def make_plan(
     if chunk_frames < 1:
         raise InvalidParameter(f"--chunk {chunk_frames} is too small; give 1 or more", name="chunk", value=chunk_frames)
     shots = _shots(frame_count, cuts)
-    chunks = tuple(chunk for number, shot in enumerate(shots) for chunk in _chunks(shot, number, chunk_frames))
+    longest = frame_count if coherence is Coherence.SEQUENTIAL else chunk_frames
+    chunks = tuple(chunk for number, shot in enumerate(shots) for chunk in _chunks(shot, number, longest))
     return Plan(
         frame_count=frame_count,
         width=size_wh[0],
@@ -40,7 +44,8 @@ def make_plan(
         index_sha256=index_sha256,
         shots=shots,
         chunks=chunks,
-        boundaries=_boundaries(chunks, blend_frames),
+        boundaries=_boundaries(chunks, blend_frames if coherence is Coherence.BLEND else 0),
+        linked=coherence in (Coherence.BLEND, Coherence.ANCHORS),
     )
 
 

@@ -7,15 +7,21 @@ resumed at any frame gives the same bytes as one that never stopped.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 
 from farm.contract import keys
 from farm.contract.messages import FrameRecord
+from farm.contract.params import Coherence
 from farm.contract.plan import Chunk
 from farm.executor import Outcome, Run
 from farm.png import png_bytes, png_read
 from worker.engine import Frame, Painted, StepProgress, carry, carry_far
+from worker.engine.blend import mixed
 from worker.studio import Studio
+
+LEGACY_SHARE = 0.05
+"""Share of the carried last frame in each frame of `legacy` coherence (Eidnes 2015)."""
 
 
 def paint_anchor(run: Run, studio: Studio) -> Outcome:
@@ -100,6 +106,9 @@ def _next(run: Run, studio: Studio, last: Frame, before: Frame, now: Frame) -> P
         carried = carry(last, before, now, run.spec.params.flow)
     painter = studio.painter(run)
     with run.span("paint"):
+        if run.spec.params.coherence is Coherence.LEGACY:
+            painted = painter.paint_first(now, on_step=_checking(run))
+            return replace(painted, frame=mixed(carried, painted.frame, LEGACY_SHARE))
         return painter.paint_next(now, carried, on_step=_checking(run))
 
 
@@ -128,6 +137,8 @@ def _chunk_at(run: Run, start: int) -> Chunk:
 
 
 def _chunk_before(run: Run, start: int) -> Chunk | None:
-    """The chunk of the same shot that ends where this one starts, or None."""
+    """The chunk of the same shot that ends where this one starts, or None where the plan links no chunks."""
+    if not run.plan.linked:
+        return None
     own = _chunk_at(run, start)
     return next((item for item in run.plan.chunks if item.stop == start and item.shot == own.shot), None)

@@ -34,6 +34,16 @@ class FlowMethod(StrEnum):
     FARNEBACK = "farneback"  # Farnebäck 2003, polynomial expansion
 
 
+class Coherence(StrEnum):
+    """How a film painted in pieces is made to look painted in one."""
+
+    BLEND = "blend"  # anchors, chunks painted towards each other, and the flow-blend over their boundaries: the best
+    ANCHORS = "anchors"  # the same without the flow-blend
+    SEQUENTIAL = "sequential"  # no boundaries: every shot is one chunk, one frame after another
+    OFF = "off"  # chunks painted independently: what a farm without anchors gives
+    LEGACY = "legacy"  # Eidnes 2015: every frame painted by itself, a little of the carried last one mixed in
+
+
 def _param(default: object, doc: str, low: float | None = None, high: float | None = None) -> Any:
     return field(default=default, metadata={"doc": doc, "low": low, "high": high})
 
@@ -54,6 +64,7 @@ class Params:
     temporal_weight: float = _param(20.0, "How firmly strokes follow the motion from the last frame.", 0.0, 1e6)
     learning_rate: float = _param(0.03, "Adam's step size in [0, 1] pixels; L-BFGS finds its own.", 1e-5, 10.0)
     flow: FlowMethod = _param(FlowMethod.DIS, "Optical flow method.")
+    coherence: Coherence = _param(Coherence.BLEND, "How chunks are made to agree; `legacy` is the method of 2015.")
     blend_frames: int = _param(6, "Frames over which a boundary is blended; 0 blends none.", 0, 64)
     seed: int = _param(0, "Seed of all randomness.", 0, 2**31 - 1)
 

@@ -64,4 +64,5 @@ class Plan:
     shots: tuple[FrameRange, ...]
     chunks: tuple[Chunk, ...]
     boundaries: tuple[Boundary, ...]
+    linked: bool = True  # a shot's anchors are carried from one to the next, and its chunks painted towards each other
     version: int = PLAN_VERSION

@@ -14,16 +14,18 @@ ASSEMBLE_TASK = TaskId(Stage.ASSEMBLE)
 def render_tasks(plan: Plan) -> dict[TaskId, tuple[TaskId, ...]]:
     """Every anchor, stylize and blend task with the tasks it needs, in the order they should be queued.
 
-    Per shot: an anchor needs the anchor before it; a chunk needs its anchor; a boundary needs both
-    its chunks and the boundary before it, as blends run in order.
+    Per shot: an anchor needs the anchor before it; a chunk needs its anchor, and the next chunk's, which it is
+    painted towards; a boundary needs both its chunks and the boundary before it, as blends run in order.
     """
     needs: dict[TaskId, tuple[TaskId, ...]] = {}
-    earlier = {later.start: first.start for first, later in pairwise(plan.chunks) if first.shot == later.shot}
+    pairs = [pair for pair in pairwise(plan.chunks) if plan.linked and pair[0].shot == pair[1].shot]
+    earlier = {later.start: first.start for first, later in pairs}
+    later = {first.start: later.start for first, later in pairs}
     for chunk in plan.chunks:
-        before = earlier.get(chunk.start)
-        needs[TaskId(Stage.ANCHOR, chunk.start)] = () if before is None else (TaskId(Stage.ANCHOR, before),)
+        needs[TaskId(Stage.ANCHOR, chunk.start)] = _at(Stage.ANCHOR, earlier.get(chunk.start))
     for chunk in plan.chunks:
-        needs[TaskId(Stage.STYLIZE, chunk.start)] = (TaskId(Stage.ANCHOR, chunk.start),)
+        own = TaskId(Stage.ANCHOR, chunk.start)
+        needs[TaskId(Stage.STYLIZE, chunk.start)] = (own, *_at(Stage.ANCHOR, later.get(chunk.start)))
     last_in_shot: dict[int, TaskId] = {}
     for boundary in plan.boundaries:
         task = TaskId(Stage.BLEND, boundary.start)
@@ -31,6 +33,10 @@ def render_tasks(plan: Plan) -> dict[TaskId, tuple[TaskId, ...]]:
         needs[task] = (*chunks, last_in_shot[boundary.shot]) if boundary.shot in last_in_shot else chunks
         last_in_shot[boundary.shot] = task
     return needs
+
+
+def _at(stage: Stage, start: int | None) -> tuple[TaskId, ...]:
+    return () if start is None else (TaskId(stage, start),)
 
 
 def frames_of(plan: Plan, task: TaskId) -> int:

@@ -28,8 +28,15 @@ def plan_job(run: Run, media: MediaCache) -> Outcome:
     with run.span("index"):
         index = video.index(clip, on_frame)
     size_wh = video.frame_size(index.width, index.height, spec.size_px)
+    params = spec.params
     plan = make_plan(
-        index.frame_count, size_wh, detector.cuts(), spec.chunk_frames, spec.params.blend_frames, index.sha256
+        index.frame_count,
+        size_wh,
+        detector.cuts(),
+        spec.chunk_frames,
+        params.blend_frames,
+        index.sha256,
+        params.coherence,
     )
     run.store.put_once(keys.index(run.job), to_json(index), "application/json")
     run.store.put_once(keys.plan(run.job), to_json(plan), "application/json")

@@ -49,6 +49,12 @@ def blend_frame(carried: Carried, painted: Frame, weight: float) -> Frame:
     return frame_from_image(blended)
 
 
+def mixed(carried: Carried, painted: Frame, weight: float) -> Frame:
+    """`painted` with `weight` of the carried painting in it, where its mask trusts it: a plain mean (Eidnes 2015)."""
+    share = (weight * carried.mask)[..., None]
+    return frame_from_image(share * carried.image + (1 - share) * image_from_frame(painted))
+
+
 def bands(image: Image) -> list[Image]:
     """The image as bands of detail, fine to coarse, and what is left; their sum is the image (Burt & Adelson 1983)."""
     parts, rest = [], image

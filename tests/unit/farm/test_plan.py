@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from farm.contract.codec import from_json, to_json
 from farm.contract.errors import InvalidParameter
+from farm.contract.params import Coherence
 from farm.contract.plan import Boundary, Chunk, FrameRange, Plan
 from farm.plan import make_plan
 
@@ -83,3 +84,16 @@ def test_a_million_frames_are_planned_in_no_time():
 def test_what_can_not_be_planned_is_refused(frame_count, chunk_frames):
     with pytest.raises(InvalidParameter):
         _plan(frame_count, chunk_frames=chunk_frames)
+
+
+def test_sequential_coherence_makes_every_shot_one_chunk() -> None:
+    made = make_plan(20, (320, 180), [12], 4, 6, "0" * 64, Coherence.SEQUENTIAL)
+    assert [(chunk.start, chunk.stop) for chunk in made.chunks] == [(0, 12), (12, 20)]
+    assert made.boundaries == ()
+
+
+@pytest.mark.parametrize("coherence", [item for item in Coherence if item is not Coherence.BLEND])
+def test_only_blend_coherence_has_boundaries(coherence: Coherence) -> None:
+    made = make_plan(20, (320, 180), [12], 4, 6, "0" * 64, coherence)
+    assert made.boundaries == ()
+    assert made.linked is (coherence is Coherence.ANCHORS)

@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from farm.contract.messages import Stage, TaskId
+from farm.contract.params import Coherence
 from farm.coordinator.graph import frames_of, render_tasks
 from farm.plan import make_plan
 
@@ -17,10 +20,20 @@ def test_anchors_run_in_order_within_a_shot_and_begin_anew_at_a_cut() -> None:
     assert needs[task(Stage.ANCHOR, 8)] == ()
 
 
-def test_a_chunk_needs_its_anchor_and_nothing_else() -> None:
+def test_a_chunk_needs_its_anchor_and_the_next_ones() -> None:
     needs = render_tasks(make_plan(12, (64, 48), (), 4, 2, "x"))
+    for start in (0, 4):
+        assert needs[task(Stage.STYLIZE, start)] == (task(Stage.ANCHOR, start), task(Stage.ANCHOR, start + 4))
+    assert needs[task(Stage.STYLIZE, 8)] == (task(Stage.ANCHOR, 8),)
+
+
+@pytest.mark.parametrize("coherence", [Coherence.OFF, Coherence.LEGACY])
+def test_independent_chunks_need_their_own_anchor_alone(coherence: Coherence) -> None:
+    needs = render_tasks(make_plan(12, (64, 48), (), 4, 2, "x", coherence))
     for start in (0, 4, 8):
+        assert needs[task(Stage.ANCHOR, start)] == ()
         assert needs[task(Stage.STYLIZE, start)] == (task(Stage.ANCHOR, start),)
+    assert all(item.stage is not Stage.BLEND for item in needs)
 
 
 def test_a_boundary_needs_both_its_chunks_and_the_boundary_before() -> None:
