@@ -1,0 +1,223 @@
+"""The benchmark's own private farm: jobs are painted once and kept, so a repeated or interrupted run pays for the rest.
+
+The farm lies in a folder named for the code that paints: painted by other code, a frame is another frame, though its
+job has the same name.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.pace import Pace, clock, units
+from farm import video
+from farm.client import Farm, Job
+from farm.contract.codec import from_json
+from farm.contract.errors import FarmError, JobFailed, JobNotFound
+from farm.contract.keys import manifests, plan, task_of_manifest
+from farm.contract.messages import Manifest, Stage
+from farm.contract.params import Coherence, Params
+from farm.contract.plan import Plan
+from farm.contract.states import JobState
+from farm.frames import FinalFrames
+from farm.settings import Settings
+from farm.stack import Stack, private_stack
+from farm.status import JobStatus
+
+ROOT = Path(__file__).parents[1]
+FARMS = ROOT / "out" / "bench-picture"
+PAINTING_CODE = ("worker/**/*.py", "farm/plan.py", "farm/shots.py", "farm/frames.py", "farm/png.py", "farm/video/*.py")
+JOB_LIMIT_S = 3 * 3600.0
+SAY_EVERY_S = 30.0
+AGAIN_FILE = "again.json"
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """One job to paint."""
+
+    clip: Path
+    frames: int
+    style: str
+    size_px: int
+    chunk_frames: int
+    params: Params = field(default_factory=Params)
+
+    @property
+    def label(self) -> str:
+        """For people: clip, style, chunks, coherence."""
+        params = self.params
+        chunks = "one chunk a shot" if params.coherence is Coherence.SEQUENTIAL else f"chunks of {self.chunk_frames}"
+        weight = "" if params.temporal_weight == Params().temporal_weight else f", temporal {params.temporal_weight:g}"
+        backbone = "" if params.backbone == Params().backbone else f", {params.backbone}"
+        return f"{self.clip.stem}, {self.style}, {chunks}, {params.coherence}{weight}{backbone}"
+
+    @property
+    def afresh(self) -> bool:
+        """Whether each of its frames is painted from nothing."""
+        return self.params.coherence is Coherence.LEGACY or self.chunk_frames == 1
+
+    @property
+    def work(self) -> float:
+        """Its work in `bench.pace` units."""
+        info = video.probe(self.clip)
+        return units(self.frames, video.frame_size(info.width, info.height, self.size_px), afresh=self.afresh)
+
+
+class Workshop:
+    """The running farm, with what the benchmark asks of it."""
+
+    def __init__(self, home: Path, farm: Farm, say: Say) -> None:
+        self.farm = farm
+        self.home = home
+        self._say = say
+        self._jobs: dict[Ask, Job] = {}
+
+    def paint(self, asks: Sequence[Ask]) -> dict[Ask, Job]:
+        """Paint what is not painted yet, one job after another, so that no job's times hold another's work."""
+        wanted = [ask for ask in dict.fromkeys(asks) if ask not in self._jobs]
+        pace = Pace(sum(ask.work for ask in wanted))
+        for number, ask in enumerate(wanted, start=1):
+            self._jobs[ask] = self._painted(ask, f"[{number}/{len(wanted)}] {ask.label}", pace)
+        return {ask: self._jobs[ask] for ask in asks}
+
+    def again(self, name: str, ask: Ask, during: Callable[[Job], None] = lambda _job: None) -> Job:
+        """The job painted once more under another name; `name` finds it in a later run.
+
+        `during` is called when it has been submitted, and may cancel and resume it.
+        """
+        file = self.home / AGAIN_FILE
+        known: dict[str, str] = json.loads(file.read_text()) if file.is_file() else {}
+        if name in known:
+            with suppress(JobNotFound, JobFailed):
+                job = self.farm.job(known[name])
+                if job.status().state is JobState.SUCCEEDED:
+                    self._say(f"{name}: painted before")
+                    return job
+        self._say(f"{name}: {ask.label}")
+        job = self._submit(ask, again=True)
+        during(job)
+        job.wait(timeout_s=JOB_LIMIT_S)
+        file.write_text(json.dumps({**known, name: job.name}, indent=1))
+        return job
+
+    def workers(self, count: int) -> None:
+        """Have `count` workers, each with as many threads as the first; never fewer than there are."""
+        threads = self.farm.settings.threads
+        more = Stack(self.home, settings_for(self.home, threads * count))
+        more.up(workers=count, flower=False)
+
+    def _painted(self, ask: Ask, title: str, pace: Pace) -> Job:
+        began_s, work = time.monotonic(), ask.work
+        job = self._submit(ask)
+        if job.status().state is JobState.SUCCEEDED:
+            pace.found(work)
+            self._say(f"{title}: painted before")
+            return job
+        self._say(f"{title}: {ask.frames} frames, {clock(pace.left_s())} left in all")
+        said_s = time.monotonic()
+
+        def follow(status: JobStatus) -> None:
+            nonlocal said_s
+            if time.monotonic() - said_s >= SAY_EVERY_S:
+                said_s = time.monotonic()
+                self._say(f"    {status.fraction:4.0%}, {clock(pace.left_s(work, status.fraction))} left in all")
+
+        job.wait(follow, timeout_s=JOB_LIMIT_S)
+        pace.painted(work, time.monotonic() - began_s)
+        self._say(f"    done in {clock(time.monotonic() - began_s)}")
+        return job
+
+    def _submit(self, ask: Ask, *, again: bool = False) -> Job:
+        job = self.farm.submit(
+            ask.clip,
+            ask.style,
+            size_px=ask.size_px,
+            chunk_frames=ask.chunk_frames,
+            params=ask.params,
+            again=again,
+        )
+        if job.status().state in (JobState.FAILED, JobState.CANCELED):
+            job.resume()
+        return job
+
+
+@contextmanager
+def workshop(threads: int, say: Say, home: Path | None = None) -> Iterator[Workshop]:
+    """The benchmark's farm for the length of a `with`: one worker with `threads` threads."""
+    where = (home or FARMS / painter_code()).absolute()
+    say(f"farm: {where}, {threads} threads")
+    settings = settings_for(where, threads)
+    with private_stack(where, settings=settings, workers=1) as info:
+        yield Workshop(where, Farm.from_settings(info.settings), say)
+
+
+def settings_for(home: Path, threads: int) -> Settings:
+    """A farm of its own, on the device and with the weights this machine is set to."""
+    own = Settings.load()
+    return Settings(
+        home=home,
+        cache_dir=home / "cache",
+        threads=threads,
+        device=own.device,
+        weights_dir=own.weights_dir,
+        sweep_s=1.0,
+    )
+
+
+def painter_code() -> str:
+    """Eight hex digits that name the code that paints; comments and docstrings do not count."""
+    digest = hashlib.sha256()
+    for pattern in PAINTING_CODE:
+        for path in sorted(ROOT.glob(pattern)):
+            digest.update(f"{path.relative_to(ROOT)}\n{_bare(path.read_text())}\n".encode())
+    return digest.hexdigest()[:8]
+
+
+def _bare(text: str) -> str:
+    """What a module says to the machine."""
+    tree = ast.parse(text)
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
+            node.body = [item for item in node.body if not _is_text(item)] or [ast.Pass()]
+    return ast.dump(tree)
+
+
+def _is_text(node: ast.stmt) -> bool:
+    return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
+
+
+def plan_of(job: Job) -> Plan:
+    """How the job was cut."""
+    return from_json(Plan, job.farm.store.get(plan(job.name)))
+
+
+def manifests_of(job: Job) -> list[Manifest]:
+    """What its tasks left, in order of stage and frame."""
+    store = job.farm.store
+    found = {task_of_manifest(key): store.get(key) for key in store.list(manifests(job.name))}
+    return [from_json(Manifest, found[task]) for task in sorted(found)]
+
+
+def frame_sums(job: Job) -> list[str]:
+    """SHA-256 of every final frame as it is stored."""
+    final, store = FinalFrames(job.name, plan_of(job)), job.farm.store
+    infos = [store.head(final.key(number)) for number in range(plan_of(job).frame_count)]
+    missing = [number for number, info in enumerate(infos) if info is None]
+    if missing:
+        raise FarmError(f"{job.name} lacks frame {missing[0]}; run the benchmark again", job=job.name)
+    return [info.sha256 for info in infos if info is not None]
+
+
+def style_losses(job: Job, stage: Stage = Stage.STYLIZE) -> dict[int, tuple[float, int]]:
+    """Style loss of the last step and the steps taken, by frame, of the frames a stage painted."""
+    records = [record for item in manifests_of(job) if item.stage is stage for record in item.frames]
+    return {record.frame: (record.losses["style"], record.steps) for record in records if "style" in record.losses}

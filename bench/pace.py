@@ -1,0 +1,53 @@
+"""How long the benchmark still takes: work counted in frames of one size, and the time they took so far. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+UNIT_PX = 320 * 180
+"""One unit of work: one frame of this many pixels, painted after another."""
+FIRST_FACTOR = 5.5
+"""What a frame painted from nothing costs: 120 steps on each pyramid level against 24 on one, and no flow."""
+FIRST_GUESS_S = 1.0
+"""Seconds a unit takes, until there is a measurement."""
+
+
+def units(frames: int, size_wh: tuple[int, int], *, afresh: bool) -> float:
+    """The work in `frames` frames; `afresh`: each is painted from nothing."""
+    return frames * size_wh[0] * size_wh[1] / UNIT_PX * (FIRST_FACTOR if afresh else 1.0)
+
+
+@dataclass(slots=True)
+class Pace:
+    """Work left and the speed so far. Work found done counts as none: it says nothing of the speed."""
+
+    left: float
+    done: float = 0.0
+    took_s: float = 0.0
+
+    def painted(self, work: float, seconds: float) -> None:
+        """A job of `work` units is done, in `seconds`."""
+        self.left -= work
+        self.done += work
+        self.took_s += seconds
+
+    def found(self, work: float) -> None:
+        """A job of `work` units was there already."""
+        self.left -= work
+
+    @property
+    def unit_s(self) -> float:
+        """Seconds a unit takes."""
+        return self.took_s / self.done if self.done else FIRST_GUESS_S
+
+    def left_s(self, job_work: float = 0.0, job_fraction: float = 0.0) -> float:
+        """Seconds left; the job under way has `job_work` units and is done to `job_fraction`."""
+        return max(0.0, (self.left - job_work * job_fraction) * self.unit_s)
+
+
+def clock(seconds: float) -> str:
+    """`48 s`, `12 min`, `1 h 05 min`."""
+    if seconds < 90:
+        return f"{seconds:.0f} s"
+    minutes = round(seconds / 60)
+    return f"{minutes} min" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,0 +1,38 @@
+"""Time left follows the speed so far, and work found done says nothing of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.pace import FIRST_FACTOR, FIRST_GUESS_S, Pace, clock, units
+
+
+def test_a_unit_is_a_frame_of_320_by_180() -> None:
+    assert units(10, (320, 180), afresh=False) == 10
+    assert units(10, (160, 90), afresh=False) == 2.5
+    assert units(10, (320, 180), afresh=True) == 10 * FIRST_FACTOR
+
+
+def test_before_a_measurement_the_pace_is_a_guess() -> None:
+    assert Pace(60).left_s() == 60 * FIRST_GUESS_S
+
+
+def test_time_left_follows_the_speed_so_far() -> None:
+    pace = Pace(60)
+    pace.painted(20, 10)
+    assert pace.left_s() == 20
+    assert pace.left_s(job_work=20, job_fraction=0.5) == 15
+
+
+def test_work_found_done_does_not_count_as_fast() -> None:
+    pace = Pace(60)
+    pace.painted(20, 10)
+    pace.found(30)
+    assert (pace.unit_s, pace.left_s()) == (0.5, 5)
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(48.2, "48 s"), (89.4, "89 s"), (100, "2 min"), (3540, "59 min"), (3900, "1 h 05 min")]
+)
+def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
+    assert clock(seconds) == text
