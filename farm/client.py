@@ -16,8 +16,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,7 +26,6 @@ from farm.contract.codec import from_json, to_json
 from farm.contract.errors import (
     FarmError,
     InvalidInput,
-    InvalidStyle,
     JobFailed,
     JobNotFound,
     ObjectNotFound,
@@ -35,20 +33,18 @@ from farm.contract.errors import (
 )
 from farm.contract.messages import Queue
 from farm.contract.params import Params
-from farm.contract.spec import DEFAULT_CHUNK_FRAMES, WEIGHTS_SHA256, Media, Output, Spec
+from farm.contract.spec import DEFAULT_CHUNK_FRAMES, WEIGHTS_SHA256, Media, Output, Spec, Style
 from farm.contract.states import JobState, TaskState
 from farm.ledger import JobRecord, Ledger, WorkerInfo
 from farm.redis_ledger import RedisLedger
 from farm.settings import NOT_CONFIGURED, Settings
 from farm.status import JobStatus, job_status
+from farm.style_file import StyleFile, Wanted, load_style, load_styles
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from farm.store import Store
-
-MAX_STYLE_BYTES = 256 * 2**20
-MAX_STYLE_PIXELS = 16_384 * 16_384
 
 OnProgress = Callable[[JobStatus], None]
 OnBytes = Callable[[int, int], None]
@@ -87,7 +83,7 @@ class Farm:
     def submit(
         self,
         clip: str | Path,
-        style: str | Path,
+        style: Wanted | Sequence[Wanted],
         *,
         size_px: int | None = None,
         chunk_frames: int = DEFAULT_CHUNK_FRAMES,
@@ -98,30 +94,31 @@ class Farm:
     ) -> Job:
         """Submit a clip; returns at once with its job.
 
-        `style` is an image file or a built-in style's name. `size_px` is the longer side of the
-        painted film, by default the source's. The same submit twice is one job, unless `again`.
+        `style` is an image file or a built-in style's name, or several to be mixed: a sequence of them, or of pairs
+        with their weights, `[("swirl", 2), ("ember", 1)]`. `size_px` is the longer side of the painted film, by
+        default the source's. The same submit twice is one job, unless `again`.
         Everything is checked before anything is written: InvalidInput and its kin leave the store as it was.
         """
         clip_path = Path(clip)
         params = params or Params()
         blank = Media("0" * 64, "", 0)
-        _build_spec(clip_path.stem, blank, blank, "", size_px, chunk_frames, params, output or Output(), "")
-        style_file = load_style(style)
+        some = (Style(blank, ""),)
+        _build_spec(clip_path.stem, blank, some, size_px, chunk_frames, params, output or Output(), "")
+        style_files = load_styles(style)
         source = _check_clip(clip_path)
         self.check()
         nonce = secrets.token_hex(8) if again else ""
         spec = _build_spec(
             clip_path.stem,
             source,
-            style_file.media,
-            style_file.name,
+            tuple(file.style for file in style_files),
             size_px,
             chunk_frames,
             params,
             output or Output(),
             nonce,
         )
-        self._upload(spec, clip_path, style_file, on_upload)
+        self._upload(spec, clip_path, style_files, on_upload)
         return self._start(spec)
 
     def job(self, name: str) -> Job:
@@ -157,9 +154,10 @@ class Farm:
 
         publish_advance(self._app, job)
 
-    def _upload(self, spec: Spec, clip: Path, style: StyleFile, on_upload: OnBytes | None) -> None:
+    def _upload(self, spec: Spec, clip: Path, styles: Sequence[StyleFile], on_upload: OnBytes | None) -> None:
         self.store.put_file_once(keys.media(spec.source), clip, spec.source.sha256, on_progress=on_upload)
-        self.store.put_once(keys.media(spec.style), style.data, _content_type(spec.style.suffix))
+        for style in styles:
+            self.store.put_once(keys.media(style.media), style.data, _content_type(style.media.suffix))
         self.store.put_once(keys.spec(spec.job), to_json(spec), "application/json")
 
     def _start(self, spec: Spec) -> Job:
@@ -294,60 +292,6 @@ class Job:
         raise WaitTimeout(f"{self.name} is not done, it is {status.state}; `farm watch {self.name}`", job=self.name)
 
 
-@dataclass(frozen=True, slots=True)
-class StyleFile:
-    """A style ready to upload."""
-
-    name: str
-    data: bytes
-    media: Media
-
-
-def load_style(style: str | Path) -> StyleFile:
-    """A style image's bytes, from a file or by a built-in name; InvalidStyle with the cure."""
-    path = Path(style)
-    if path.is_file():
-        return _style_from_file(path)
-    text = str(style)
-    if path.suffix or "/" in text or path.exists():
-        raise InvalidStyle(
-            f"--style {text}: no such image file; give a picture, or a name from `farm styles`", path=text
-        )
-    from farm import styles
-
-    data = styles.png(text)
-    return StyleFile(text, data, Media(hashlib.sha256(data).hexdigest(), ".png", len(data)))
-
-
-def _style_from_file(path: Path) -> StyleFile:
-    size_bytes = path.stat().st_size
-    if not 0 < size_bytes <= MAX_STYLE_BYTES:
-        raise InvalidStyle(f"--style {path}: {size_bytes} bytes is no picture; give a PNG or JPEG", path=str(path))
-    data = path.read_bytes()
-    import cv2
-    import numpy as np
-
-    # The size is read by decoding at an eighth first: a small file can claim a huge picture.
-    try:
-        small = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)
-        image = (
-            None
-            if small is None or small.size * 64 // 3 > MAX_STYLE_PIXELS
-            else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        )
-    except cv2.error:
-        image = None
-    if image is None:
-        raise InvalidStyle(f"--style {path}: not a picture that can be read; give a PNG or JPEG", path=str(path))
-    if min(image.shape[:2]) < 16:
-        raise InvalidStyle(
-            f"--style {path}: {image.shape[1]}×{image.shape[0]} px is too small; give 16 px or more", path=str(path)
-        )
-    suffix = path.suffix.lower()
-    suffix = suffix if suffix in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff") else ".img"
-    return StyleFile(path.stem, data, Media(hashlib.sha256(data).hexdigest(), suffix, size_bytes))
-
-
 def _check_clip(path: Path) -> Media:
     from farm import video
 
@@ -362,8 +306,7 @@ def _check_clip(path: Path) -> Media:
 def _build_spec(
     name: str,
     source: Media,
-    style: Media,
-    style_name: str,
+    styles: tuple[Style, ...],
     size_px: int | None,
     chunk_frames: int,
     params: Params,
@@ -373,8 +316,7 @@ def _build_spec(
     return Spec(
         name=name[:200],
         source=source,
-        style=style,
-        style_name=style_name[:200],
+        styles=styles,
         size_px=size_px,
         chunk_frames=chunk_frames,
         params=params,

@@ -61,7 +61,7 @@ class Studio:
     def painter(self, run: Run) -> Painter:
         """The painter of a job. WeightsMismatch where this worker has other weights than the spec names."""
         spec, size_hw = run.spec, (run.plan.height, run.plan.width)
-        what = to_json([spec.style.sha256, spec.params, spec.weights_sha256, list(size_hw)])
+        what = to_json([spec.styles, spec.params, spec.weights_sha256, list(size_hw)])
         return self._painters.get(what, lambda: self._make_painter(spec, size_hw))
 
     def clip(self, run: Run) -> Clip:
@@ -71,8 +71,8 @@ class Studio:
 
     def _make_painter(self, spec: Spec, size_hw: tuple[int, int]) -> Painter:
         network = self._network(spec.params.backbone, spec.weights_sha256)
-        style = png_read(self._media.path(spec.style).read_bytes())
-        return Painter(network, spec.params, style, size_hw=size_hw, device=self.device.torch_name)
+        styles = [(png_read(self._media.path(item.media).read_bytes()), item.weight) for item in spec.styles]
+        return Painter(network, spec.params, styles, size_hw=size_hw, device=self.device.torch_name)
 
     def _load_network(self, backbone: str, weights_sha256: str) -> Network:
         from farm.contract.params import Backbone

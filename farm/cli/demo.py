@@ -41,7 +41,9 @@ def demo(
         clip = Path(work) / "bunny.mp4"
         trim(sample_clip(), clip, frames)
         say(f"painting {frames} frames of Big Buck Bunny at {SIZE_PX} px in the style {STYLE}")
-        request = Request(str(clip), STYLE, SIZE_PX, CHUNK_FRAMES, Params(content_weight=CONTENT_WEIGHT), Output())
+        request = Request(
+            str(clip), ((STYLE, 1.0),), SIZE_PX, CHUNK_FRAMES, Params(content_weight=CONTENT_WEIGHT), Output()
+        )
         with private_farm() as farm:
             status, files = paint(farm, request, target, target.with_name("report.json"))
     say(figures(status))

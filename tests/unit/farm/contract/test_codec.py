@@ -10,10 +10,11 @@ from farm.contract.codec import from_json, from_plain, to_json, to_plain
 from farm.contract.errors import FarmError, InvalidInput, InvalidParameter, JobNotFound, UnknownVersion
 from farm.contract.messages import Stage, TaskId, TaskMessage
 from farm.contract.params import Backbone, Params, describe
-from farm.contract.spec import Codec, Media, Output, Spec, slug
+from farm.contract.spec import Codec, Media, Output, Spec, Style, slug
 
 MEDIA = Media("a" * 64, ".mp4", 10)
-SPEC = Spec("My Clip", MEDIA, Media("b" * 64, ".png", 20), "swirl")
+STYLES = (Style(Media("b" * 64, ".png", 20), "swirl"),)
+SPEC = Spec("My Clip", MEDIA, STYLES)
 
 
 def test_a_spec_survives_its_json() -> None:
@@ -32,14 +33,22 @@ def test_the_job_is_named_by_the_slug_and_the_sha256_of_the_json() -> None:
 
 
 def test_any_change_of_a_parameter_names_another_job() -> None:
-    other = Spec("My Clip", MEDIA, SPEC.style, "swirl", params=Params(steps=121))
+    other = Spec("My Clip", MEDIA, STYLES, params=Params(steps=121))
     assert other.job != SPEC.job
 
 
 def test_an_unknown_version_is_refused_and_named() -> None:
     plain = {**to_plain(SPEC), "version": 99}
-    with pytest.raises(UnknownVersion, match=r"version 99.*reads 1"):
+    with pytest.raises(UnknownVersion, match=r"version 99.*reads 2"):
         from_plain(Spec, plain)
+
+
+def test_a_spec_of_the_time_of_one_style_is_refused_in_one_line() -> None:
+    plain = {**to_plain(SPEC), "style": to_plain(MEDIA), "style_name": "swirl", "version": 1}
+    del plain["styles"]
+    with pytest.raises(UnknownVersion) as caught:
+        from_plain(Spec, plain)
+    assert str(caught.value) == ("Spec has version 1, this farm reads 2; use the release of the farm that wrote it")
 
 
 @pytest.mark.parametrize("harm", [{"extra": 1}, {"source": None}, {"chunk_frames": "48"}, {"chunk_frames": True}])
@@ -125,10 +134,52 @@ def test_whole_numbers_in_json_are_read_as_floats_where_the_field_is_one() -> No
     assert to_json(from_plain(Params, plain)) == to_json(Params(style_weight=2.0))
 
 
+def mixture(*pairs: tuple[str, float]) -> Spec:
+    """A spec that mixes styles, each a letter and its weight."""
+    return Spec("x", MEDIA, tuple(Style(Media(letter * 64, ".png", 9), letter, weight) for letter, weight in pairs))
+
+
+def test_only_the_ratio_of_the_weights_names_the_job() -> None:
+    assert mixture(("a", 2), ("b", 1)).job == mixture(("a", 4.0), ("b", 2.0)).job
+    assert mixture(("a", 1), ("b", 3)).job == mixture(("a", 0.1), ("b", 0.3)).job  # not the same doubles
+    assert mixture(("a", 2), ("b", 1)).job != mixture(("a", 1), ("b", 2)).job
+    assert mixture(("a", 7)).job == mixture(("a", 1)).job
+
+
+def test_the_order_of_the_styles_does_not_name_the_job_and_the_same_picture_twice_is_one_style() -> None:
+    assert mixture(("a", 2), ("b", 1)).job == mixture(("b", 1), ("a", 2)).job
+    assert mixture(("a", 1), ("b", 1), ("a", 1)) == mixture(("a", 2), ("b", 1))
+
+
+@pytest.mark.parametrize("weights", [(1, 3, 7), (0.1, 0.3, 0.7), (1e-9, 1, 5)])
+def test_a_mixture_survives_its_json(weights: tuple[float, ...]) -> None:
+    spec = mixture(*zip("abc", weights, strict=True))
+    assert from_json(Spec, to_json(spec)) == spec
+    assert from_json(Spec, to_json(spec)).job == spec.job
+
+
+def test_people_read_the_shares_of_a_mixture() -> None:
+    assert mixture(("a", 3)).style_name == "a"
+    assert mixture(("b", 1), ("a", 2)).style_name == "a 67% + b 33%"
+
+
+@pytest.mark.parametrize("weight", [0, -1, float("nan"), float("inf"), True, "2"])
+def test_a_weight_that_is_none_is_refused(weight: object) -> None:
+    with pytest.raises(InvalidParameter, match="give a number above 0"):
+        Style(MEDIA, "swirl", weight)  # type: ignore[arg-type]
+
+
+def test_a_spec_has_from_one_to_sixteen_styles() -> None:
+    with pytest.raises(InvalidParameter, match="0 styles can't be mixed; give --style 1 to 16 times"):
+        Spec("x", MEDIA, ())
+    with pytest.raises(InvalidParameter, match="17 styles"):
+        mixture(*((letter, 1) for letter in "0123456789abcdefg"))
+
+
 @pytest.mark.parametrize("size", [0, -5, 15, 8193])
 def test_a_size_outside_its_range_is_refused(size: int) -> None:
     with pytest.raises(InvalidParameter, match="--size"):
-        Spec("x", MEDIA, MEDIA, "x", size_px=size)
+        Spec("x", MEDIA, STYLES, size_px=size)
 
 
 def test_an_unknown_codec_lists_those_there_are() -> None:
@@ -138,8 +189,8 @@ def test_an_unknown_codec_lists_those_there_are() -> None:
 
 
 def test_params_given_as_whole_numbers_name_the_same_job() -> None:
-    assert Spec("x", MEDIA, MEDIA, "x", params=Params(style_weight=2)).job == (
-        Spec("x", MEDIA, MEDIA, "x", params=Params(style_weight=2.0)).job
+    assert Spec("x", MEDIA, STYLES, params=Params(style_weight=2)).job == (
+        Spec("x", MEDIA, STYLES, params=Params(style_weight=2.0)).job
     )
 
 
