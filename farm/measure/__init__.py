@@ -1,0 +1,26 @@
+"""How good a painted film is, in figures: warping error E, seams, detail, style, drift. OpenCV and numpy, no torch.
+
+    from farm.measure import measure_job, plot
+
+    report = measure_job(farm.job("clip-0123456789"), against=farm.job("clip-9876543210"))
+    plot(report, "measure.png")
+
+`measure_film` takes any two films. What each figure means is said where it is kept, in `farm.measure.report`.
+"""
+
+from farm.measure.chart import plot
+from farm.measure.film import FilmMeasurer, measure_film, seam_windows
+from farm.measure.flow import Motion, other_method
+from farm.measure.jobs import measure_job
+from farm.measure.report import PictureReport
+
+__all__ = [
+    "FilmMeasurer",
+    "Motion",
+    "PictureReport",
+    "measure_film",
+    "measure_job",
+    "other_method",
+    "plot",
+    "seam_windows",
+]
