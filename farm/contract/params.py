@@ -60,6 +60,7 @@ class Params:
     pyramid: int = _param(6, "Most levels of the coarse-to-fine pyramid, each twice the last.", 1, 8)
     content_weight: float = _param(0.1, "How strongly the clip's content is kept.", 0.0, 1e4)
     style_weight: float = _param(1.0, "How strongly the style is painted.", 0.0, 1e4)
+    style_scale: float = _param(1.0, "Size of the strokes: the style picture's against the painting's.", 0.25, 4.0)
     tv_weight: float = _param(1.0, "Total variation: how smooth the paint lies.", 0.0, 1e4)
     temporal_weight: float = _param(20.0, "How firmly strokes follow the motion from the last frame.", 0.0, 1e6)
     learning_rate: float = _param(0.03, "Adam's step size in [0, 1] pixels; L-BFGS finds its own.", 1e-5, 10.0)

@@ -8,8 +8,10 @@ mean is divided by its own energy, so a loud style does not drown a quiet one tw
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -30,12 +32,24 @@ WeightedStyle = tuple[Frame, float]
 
 
 class StyleTargets:
-    """The Gram matrices of a mixture of styles, made once per level and kept."""
+    """The Gram matrices of a mixture of styles, made once per level and kept.
 
-    def __init__(self, network: Network, styles: Sequence[WeightedStyle], *, device: torch.device | str) -> None:
+    `scale` is the size of a style against the painting (neural-style's `-style_scale`): its longer side is `scale`
+    times the level's, so strokes grow with it.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        styles: Sequence[WeightedStyle],
+        *,
+        scale: float = 1.0,
+        device: torch.device | str,
+    ) -> None:
         whole = sum(weight for _, weight in styles)
         self._network = network
         self._styles = [(image_from_frame(frame), weight / whole) for frame, weight in styles]
+        self._scale = scale
         self._device = device
         self._kept: dict[SizeHW, list[Tensor]] = {}
 
@@ -43,12 +57,37 @@ class StyleTargets:
         """The targets of a level, one `(1, C, C)` per style tap."""
         if size_hw not in self._kept:
             with torch.no_grad():
-                mixed = [[share * gram for gram in self._grams(image, size_hw)] for image, share in self._styles]
-            self._kept[size_hw] = [torch.stack(layer).sum(dim=0) for layer in zip(*mixed, strict=True)]
+                grams = [self._grams(image, max(size_hw)) for image, _ in self._styles]
+            self._kept[size_hw] = weighted_mean(grams, [share for _, share in self._styles])
         return self._kept[size_hw]
 
-    def _grams(self, style: Image, size_hw: SizeHW) -> list[Tensor]:
-        """One style's Gram matrices, its longer side as long as the level's."""
-        style_hw = (style.shape[0], style.shape[1])
-        scaled = tensor_from_image(resized(style, size_with_longer_side(style_hw, max(size_hw))), self._device)
-        return style_grams(self._network, self._network(framed(scaled)))
+    def _grams(self, style: Image, longer_px: int) -> list[Tensor]:
+        """One style's Gram matrices: the mean over its tiles, which is that of the whole picture but for the seams."""
+        tiles = style_tiles(style, longer_px, self._scale)
+        pixels = [tile.shape[0] * tile.shape[1] for tile in tiles]
+        return weighted_mean([self._tile_grams(tile) for tile in tiles], [each / sum(pixels) for each in pixels])
+
+    def _tile_grams(self, tile: Image) -> list[Tensor]:
+        return style_grams(self._network, self._network(framed(tensor_from_image(tile, self._device))))
+
+
+def style_tiles(style: Image, longer_px: int, scale: float) -> list[Image]:
+    """The style at `scale` times the size it has when its longer side is `longer_px`, in tiles no larger than that.
+
+    A smaller one is mirrored until it fills one tile: a picture of a few pixels has no statistics in the deep layers.
+    A larger one is cut in tiles: memory does not grow with the scale, and what the borders do to the deep layers'
+    statistics, they do to the painting's, too.
+    """
+    style_hw = (style.shape[0], style.shape[1])
+    tile_hw = size_with_longer_side(style_hw, longer_px)
+    scaled = resized(style, size_with_longer_side(style_hw, max(1, round(scale * longer_px))))
+    missing = [(0, max(0, wanted - side)) for wanted, side in zip(tile_hw, scaled.shape, strict=False)]
+    filled = np.pad(scaled, (*missing, (0, 0)), mode="symmetric")
+    count = math.ceil(scale)
+    return [tile for row in np.array_split(filled, count) for tile in np.array_split(row, count, axis=1)]
+
+
+def weighted_mean(layers_by_item: Sequence[Sequence[Tensor]], shares: Sequence[float]) -> list[Tensor]:
+    """Layer by layer, the mean of the items' tensors with `shares` that sum to 1."""
+    by_layer = zip(*layers_by_item, strict=True)
+    return [torch.stack([share * x for share, x in zip(shares, xs, strict=True)]).sum(dim=0) for xs in by_layer]

@@ -90,7 +90,7 @@ class Painter:
         self._size_hw = size_hw
         self._device = torch.device(device)
         styles = [(style, 1.0)] if isinstance(style, np.ndarray) else style
-        self._targets = StyleTargets(network, styles, device=self._device)
+        self._targets = StyleTargets(network, styles, scale=params.style_scale, device=self._device)
 
     def paint_first(self, content: Frame, *, on_step: OnStep | None = None) -> Painted:
         """A frame with none before it, coarse to fine."""

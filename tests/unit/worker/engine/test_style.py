@@ -8,8 +8,9 @@ import torch
 from torch import Tensor
 
 from worker.engine import Frame, Network
-from worker.engine.losses import style_loss
-from worker.engine.style import StyleTargets
+from worker.engine.losses import framed, style_grams, style_loss
+from worker.engine.pixels import image_from_frame, resized, tensor_from_image
+from worker.engine.style import StyleTargets, style_tiles
 
 LEVEL = (60, 80)
 
@@ -47,3 +48,51 @@ def test_the_heavier_style_is_the_nearer(network: Network, stripes: Frame, dots:
     near, far = targets(network, (stripes, 1)), targets(network, (dots, 1))
     mixed = targets(network, (stripes, 3), (dots, 1))
     assert style_loss(mixed, near) < style_loss(mixed, far)
+
+
+def test_a_style_of_half_the_scale_has_strokes_of_half_the_size(network: Network) -> None:
+    def striped(period: int) -> Frame:
+        wave = np.where(np.arange(192) // (period // 2) % 2, 220, 40).astype(np.uint8)
+        return np.repeat(np.tile(wave, (192, 1))[..., None], 3, axis=2)
+
+    def at(scale: float, period: int) -> list[Tensor]:
+        return StyleTargets(network, [(striped(period), 1)], scale=scale, device="cpu").at((192, 192))
+
+    assert style_loss(at(0.5, 32), at(1.0, 16)) < 0.1 * style_loss(at(1.0, 32), at(1.0, 16))
+    assert style_loss(at(2.0, 16), at(1.0, 32)) < 0.5 * style_loss(at(1.0, 16), at(1.0, 32))  # enlarged, it is soft
+
+
+def test_a_small_style_is_mirrored_until_it_fills_the_level() -> None:
+    style = image_from_frame(np.random.default_rng(0).integers(0, 255, (40, 80, 3), dtype=np.uint8))
+    (tile,) = style_tiles(style, 80, 0.25)
+    assert tile.shape == (40, 80, 3)
+    assert np.array_equal(tile[:16, 20:40], tile[:16, 19::-1])
+    assert np.array_equal(tile[16:32, :20], tile[15::-1, :20])
+
+
+@pytest.mark.parametrize("scale", [1.0, 1.5, 3.0, 4.0])
+def test_the_tiles_of_a_large_style_make_up_the_whole_and_none_is_larger_than_the_level(scale: float) -> None:
+    style = image_from_frame(np.random.default_rng(0).integers(0, 255, (40, 80, 3), dtype=np.uint8))
+    tiles = style_tiles(style, 80, scale)
+    assert sum(tile.shape[0] * tile.shape[1] for tile in tiles) == round(80 * scale) * round(40 * scale)
+    assert max(max(tile.shape[:2]) for tile in tiles) <= 80
+
+
+def test_the_mean_over_tiles_is_near_the_statistics_of_the_whole_where_borders_hardly_count(
+    network: Network, texture: Frame
+) -> None:
+    scaled = resized(image_from_frame(texture), (240, 336))
+    with torch.no_grad():
+        whole = style_grams(network, network(framed(tensor_from_image(scaled, "cpu"))))
+    tiled = StyleTargets(network, [(texture, 1)], scale=2.0, device="cpu").at((120, 168))
+    assert style_loss(tiled[:3], whole[:3]) < 0.02
+
+
+@pytest.mark.parametrize("scale", [0.25, 4.0])
+@pytest.mark.parametrize("size_hw", [(16, 16), (17, 31)])
+def test_the_smallest_levels_have_targets_at_every_scale(
+    network: Network, stripes: Frame, scale: float, size_hw: tuple[int, int]
+) -> None:
+    for layer in StyleTargets(network, [(stripes, 1)], scale=scale, device="cpu").at(size_hw):
+        assert torch.isfinite(layer).all()
+        assert layer.abs().sum() > 0
