@@ -11,7 +11,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from farm.contract.codec import to_plain
-from farm.contract.messages import STAGE_QUEUE, Queue, Stage, TaskMessage
+from farm.contract.messages import STAGE_QUEUE, Priority, Queue, Stage, TaskMessage
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -22,6 +22,9 @@ ADVANCE = "farm.advance"
 SWEEP = "farm.sweep"
 STAGE_TASK: dict[Stage, str] = {stage: f"farm.{stage}" for stage in Stage}
 """The Celery task of each stage, e.g. `farm.stylize`."""
+
+PRIORITY_STEP: dict[Priority, int] = {Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 6}
+"""Each is a list of its own in Redis; a worker asks for the lists in this order, whatever queue they are of."""
 
 
 def make_app(settings: Settings, name: str = "farm") -> Celery:
@@ -49,6 +52,7 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
         broker_transport_options={
+            "priority_steps": sorted(PRIORITY_STEP.values()),
             "visibility_timeout": settings.visibility_timeout_s,
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
@@ -61,9 +65,10 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
     return app
 
 
-def publish(app: Celery, message: TaskMessage) -> None:
+def publish(app: Celery, message: TaskMessage, priority: Priority = Priority.NORMAL) -> None:
     """Put a task's message in its stage's queue. LedgerUnavailable where Redis does not answer."""
-    _send(app, STAGE_TASK[message.stage], to_plain(message), STAGE_QUEUE[message.stage])
+    step = PRIORITY_STEP[priority]
+    _send(app, STAGE_TASK[message.stage], to_plain(message), STAGE_QUEUE[message.stage], priority=step)
 
 
 def publish_advance(app: Celery, job: str) -> None:

@@ -4,48 +4,58 @@ The work itself is a function of a `Run`; it knows no lease, no queue and no ret
 
     it returns an Outcome     -> manifest into the store, task `succeeded`
     Interrupted               -> the task goes back; no attempt is used up
-    a PermanentError          -> task `failed`, and its job with it
-    anything else             -> `retrying`, or `failed` after the last attempt
+    the store or Redis away   -> the task goes back for a while; no attempt is used up
+    a PermanentError          -> task `failed`
+    anything else             -> `retrying`, on another worker first, or `failed` after the last attempt
+    no sign of life           -> the same, and this process ends
 
-Every end asks a coordinator to look at the job.
+Every end leaves the attempt's log lines in the store and asks a coordinator to look at the job.
 """
 
 from __future__ import annotations
 
 import logging
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 
+from farm import retries
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
 from farm.contract.errors import (
     FarmError,
     Interrupted,
     JobCanceled,
-    JobPaused,
     LeaseLost,
+    LedgerUnavailable,
     PermanentError,
     RetryableError,
-    ShuttingDown,
-    WeightsMismatch,
+    StoreUnavailable,
+    TaskStuck,
 )
-from farm.contract.messages import FrameRecord, Manifest, TaskMessage
+from farm.contract.messages import STAGE_QUEUE, FrameRecord, Manifest, TaskMessage
 from farm.contract.plan import Plan
 from farm.contract.spec import Spec
-from farm.contract.states import JOB_LIVE, JobState, TaskState
-from farm.ledger import Lease, Ledger
+from farm.contract.states import TaskState
+from farm.lease import LeaseKeeper
+from farm.ledger import Lease, Ledger, TaskRecord, WorkerHealth
 from farm.settings import Settings
 from farm.store import Store
+from farm.tasklog import TaskLog
 
 log = logging.getLogger(__name__)
 
-RETRY_BASE_S = 2.0
-"""An attempt that failed is tried again after this long, then twice as long, and so on."""
+HAND_BACK_S = 1.0
+"""A task left to other workers is queued again after this long, by the next sweep."""
+
+QUARANTINE_FAILURES = 3
+"""So many different tasks that fail on a worker in a row put it in quarantine."""
+
+STORE_WAIT_S = 60.0
+"""A worker that can't reach the store takes no other task for this long, unless the store answers before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,26 +77,64 @@ class Executor:
     worker: str  # this process's name
     notify: Callable[[str], None]  # asks a coordinator to look at a job
     shutting_down: Callable[[], bool] = lambda: False
+    is_worker: bool = False  # failures count against it, and its tasks must show signs of life
+    end_process: Callable[[], None] = lambda: None  # where its task is stuck
 
     def execute(self, message: TaskMessage, work: Callable[[Run], Outcome]) -> bool:
         """Make one attempt; whether this process had the lease. Errors of the work end in the ledger, not here."""
+        record = self.ledger.task(message.job, message.task)
+        if self._declined(message, record):
+            return False
         lease = self.ledger.claim(message, self.worker, self.settings.lease_s)
         if lease is None:
             log.info("not mine to run", extra=_facts(message))
             return False
-        try:
-            self._attempt(message, lease, work)
-        except Interrupted as stop:
-            self._give_back(lease, stop)
-        except Exception as error:
-            self._fail(lease, error)
-        self.notify(message.job)
+        with TaskLog(f"attempt {lease.attempt} at {lease.task} on {self.worker}") as lines:
+            self._make_attempt(_Attempt(message, lease, record, lines), work)
+        self._leave_log(lease, lines)
+        self._notify(message.job)
         return True
 
-    def _attempt(self, message: TaskMessage, lease: Lease, work: Callable[[Run], Outcome]) -> None:
+    def quarantine(self) -> str:
+        """Why this worker takes no task at present; empty where it does."""
+        return self.ledger.health(self.worker).quarantine(time.time()) if self.is_worker else ""
+
+    def _declined(self, message: TaskMessage, record: TaskRecord) -> bool:
+        """Hand the task back where this worker is in quarantine, or another one should try it first."""
+        queue, now_s = STAGE_QUEUE[message.stage], time.time()
+        if self.quarantine():
+            why = "this worker is in quarantine"
+        elif self.worker in record.failed_on and (
+            others := retries.left_to_others(
+                record, self.worker, queue, self.ledger.workers(), now_s, self.settings.elsewhere_s
+            )
+        ):
+            why = f"it failed here before, and is left to {', '.join(others)}"
+        else:
+            return False
+        self.ledger.move_task(
+            message.job, message.task, TaskState.WAITING, before=(TaskState.QUEUED,), retry_at_s=now_s + HAND_BACK_S
+        )
+        log.info("handed back: %s", why, extra=_facts(message))
+        return True
+
+    def _make_attempt(self, attempt: _Attempt, work: Callable[[Run], Outcome]) -> None:
+        try:
+            self._work(attempt, work)
+        except Interrupted as stop:
+            self._give_back(attempt.lease, stop)
+        except Exception as error:
+            self._fail(attempt, error)
+
+    def _work(self, attempt: _Attempt, work: Callable[[Run], Outcome]) -> None:
+        message, lease, settings = attempt.message, attempt.lease, self.settings
         started_s = time.time()
-        with LeaseKeeper(self, lease) as keeper:
-            run = Run(message, self.store, self.ledger, keeper.check)
+        stuck_s = settings.stuck_s if self.is_worker else 0.0
+        with LeaseKeeper(
+            self.ledger, lease, settings.lease_s, self.shutting_down, stuck_s,
+            on_stuck=lambda silent_s: self._end_stuck(attempt, silent_s),
+        ) as keeper:  # fmt: skip
+            run = Run(message, self.store, self.ledger, keeper.check, keeper.signs.frame)
             outcome = work(run)
             keeper.check()
             manifest = Manifest(
@@ -103,38 +151,116 @@ class Executor:
                 versions=outcome.versions,
             )
             self.store.put_once(keys.manifest(message.job, message.task), to_json(manifest), "application/json")
-        if not self.ledger.settle(lease, TaskState.SUCCEEDED, error=""):
+        if not self._settle(lease, TaskState.SUCCEEDED, error=""):
             raise LeaseLost(f"the lease of {lease.task} ended while its manifest was written", task=str(lease.task))
+        self._note_health(None, "")
         log.info("done in %.1f s", time.time() - started_s, extra=_facts(message))
 
     def _give_back(self, lease: Lease, stop: Interrupted) -> None:
         after = TaskState.CANCELED if isinstance(stop, JobCanceled) else TaskState.WAITING
-        self.ledger.settle(lease, after)
+        self._settle(lease, after)
         log.info("given back: %s", stop, extra=_facts(lease))
 
-    def _fail(self, lease: Lease, error: Exception) -> None:
-        why = str(error) if isinstance(error, FarmError) else f"{type(error).__name__}: {error}"
-        why = why.splitlines()[0][:500]
-        # A worker with other weights is wrong for this task; the task is not wrong.
-        final = isinstance(error, PermanentError) and not isinstance(error, WeightsMismatch)
-        if final or lease.attempt >= self.settings.max_attempts:
-            self.ledger.settle(lease, TaskState.FAILED, error=why)
-        else:
-            retry_at_s = time.time() + RETRY_BASE_S * 2 ** (lease.attempt - 1)
-            self.ledger.settle(lease, TaskState.RETRYING, error=why, retry_at_s=retry_at_s)
+    def _fail(self, attempt: _Attempt, error: Exception) -> None:
+        lease, verdict, why = attempt.lease, retries.verdict(error), retries.reason(error)
         expected = isinstance(error, PermanentError | RetryableError)
         log.error("attempt failed: %s", why, exc_info=None if expected else error, extra=_facts(lease))
+        now_s = time.time()
+        changes = {"error": why, "failed_on": retries.failed_on(attempt.record, self.worker), "failed_s": now_s}
+        if not verdict.uses_attempt:
+            self._settle(lease, TaskState.WAITING, retry_at_s=now_s + retries.SERVICE_PAUSE_S, **changes)
+        elif verdict.final or lease.attempt >= self.settings.max_attempts:
+            self._settle(lease, TaskState.FAILED, **changes)
+        else:
+            retry_at_s = now_s + retries.retry_delay_s(lease.attempt)
+            self._settle(lease, TaskState.RETRYING, retry_at_s=retry_at_s, **changes)
+        if verdict.blames_worker:
+            self._note_health(lease, why)
+        if isinstance(error, StoreUnavailable):
+            self._await_store()
+
+    def _end_stuck(self, attempt: _Attempt, silent_s: float) -> None:
+        """Runs in the keeper's thread: the work itself can't be reached."""
+        task = attempt.lease.task
+        error = TaskStuck(f"no sign of life for {silent_s:.0f} s on {self.worker}", task=str(task), silent_s=silent_s)
+        self._fail(attempt, error)
+        self._leave_log(attempt.lease, attempt.lines)
+        self._notify(attempt.lease.job)
+        self.end_process()
+
+    def _note_health(self, lease: Lease | None, why: str) -> None:
+        """A task failed on this worker, or, without one, succeeded."""
+        if not self.is_worker:
+            return
+        with suppress(LedgerUnavailable):
+            before = self.ledger.health(self.worker)
+            after = WorkerHealth() if lease is None else _after_failure(before, lease, why, self.settings.quarantine_s)
+            if after != before:
+                self.ledger.set_health(self.worker, after)
+            if reason := after.quarantine(time.time()):
+                log.error("in quarantine for %.0f s: %s", self.settings.quarantine_s, reason)
+
+    def _settle(self, lease: Lease, after: TaskState, **changes: object) -> bool:
+        """Settle, also where Redis is away for a moment; False where the lease is lost, or Redis stays away."""
+        deadline = time.monotonic() + self.settings.lease_s
+        while True:
+            try:
+                return self.ledger.settle(lease, after, **changes)
+            except LedgerUnavailable as error:
+                if time.monotonic() >= deadline:
+                    log.warning("can't settle: %s", error, extra=_facts(lease))
+                    return False
+            time.sleep(0.5)
+
+    def _await_store(self) -> None:
+        """Take no other task as long as the store is away: it would only be given back, too."""
+        deadline, pause_s = time.monotonic() + STORE_WAIT_S, 1.0
+        while time.monotonic() < deadline and not self.shutting_down():
+            with suppress(FarmError):
+                self.store.check()
+                return
+            time.sleep(pause_s)
+            pause_s = min(2 * pause_s, 8.0)
+
+    def _leave_log(self, lease: Lease, lines: TaskLog) -> None:
+        key = keys.log(lease.job, lease.task, lease.attempt, lease.token)
+        try:
+            self.store.put(key, lines.text, "text/plain; charset=utf-8")
+        except FarmError as error:
+            log.warning("the log lines of %s are not kept: %s", lease.task, error, extra=_facts(lease))
+
+    def _notify(self, job: str) -> None:
+        try:
+            self.notify(job)
+        except LedgerUnavailable as error:  # the sweep will look at the job
+            log.warning("can't ask for an advance: %s", error, extra={"job": job})
+
+
+@dataclass(frozen=True, slots=True)
+class _Attempt:
+    message: TaskMessage
+    lease: Lease
+    record: TaskRecord  # as it was before
+    lines: TaskLog
 
 
 class Run:
     """What a work function may use."""
 
-    def __init__(self, message: TaskMessage, store: Store, ledger: Ledger, check: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        message: TaskMessage,
+        store: Store,
+        ledger: Ledger,
+        check: Callable[[], None],
+        on_frame: Callable[[], None] = lambda: None,
+    ) -> None:
         self.message = message
         self.store = store
         self.timings_s: defaultdict[str, float] = defaultdict(float)
         self._ledger = ledger
         self._check = check
+        self._on_frame = on_frame
 
     @property
     def job(self) -> str:
@@ -157,7 +283,11 @@ class Run:
 
     def progress(self, frames: int) -> None:
         """So many frames of the task are done."""
-        self._ledger.progress(self.job, self.message.task, frames)
+        self._on_frame()
+        try:
+            self._ledger.progress(self.job, self.message.task, frames)
+        except LedgerUnavailable as error:  # a number for people: no reason to lose the work
+            log.warning("progress is not noted: %s", error, extra={"job": self.job})
 
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
@@ -169,59 +299,15 @@ class Run:
             self.timings_s[name] += time.perf_counter() - start_s
 
 
-class LeaseKeeper:
-    """Renews a lease from a thread, and watches for what should stop the work."""
-
-    POLL_S = 0.5
-
-    def __init__(self, executor: Executor, lease: Lease) -> None:
-        self._executor = executor
-        self._lease = lease
-        self._reason: Interrupted | None = None
-        self._ended = threading.Event()
-        self._thread = threading.Thread(target=self._keep, name=f"lease-{lease.task}", daemon=True)
-
-    def __enter__(self) -> LeaseKeeper:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_error: object) -> None:
-        self._ended.set()
-        self._thread.join(timeout=10)
-
-    def check(self) -> None:
-        """Raise what should stop the work, if anything does."""
-        if self._reason is not None:
-            raise self._reason
-
-    def _keep(self) -> None:
-        lease_s = self._executor.settings.lease_s
-        held_until = time.monotonic() + lease_s
-        renew_at = time.monotonic() + lease_s / 3
-        while not self._ended.wait(min(self.POLL_S, lease_s / 6)) and self._reason is None:
-            try:
-                self._reason = self._stop_reason()
-                if self._reason is None and time.monotonic() >= renew_at:
-                    if not self._executor.ledger.renew(self._lease, lease_s):
-                        self._reason = LeaseLost(f"the lease of {self._lease.task} is another's now")
-                    held_until = time.monotonic() + lease_s
-                    renew_at = time.monotonic() + lease_s / 3
-            except FarmError as error:  # Redis is away for a moment: the lease may outlast that
-                log.warning("can't reach the ledger: %s", error, extra=_facts(self._lease))
-                if time.monotonic() >= held_until:
-                    self._reason = LeaseLost(f"the lease of {self._lease.task} ran out while Redis was away")
-
-    def _stop_reason(self) -> Interrupted | None:
-        if self._executor.shutting_down():
-            return ShuttingDown("this worker was asked to end")
-        record = self._executor.ledger.job(self._lease.job)
-        if record is None:
-            return LeaseLost(f"the ledger forgot {self._lease.job}")
-        if record.state in JOB_LIVE:
-            return None
-        if record.state in (JobState.PAUSING, JobState.PAUSED):
-            return JobPaused(f"{record.job} is {record.state}")
-        return JobCanceled(f"{record.job} is {record.state}")
+def _after_failure(before: WorkerHealth, lease: Lease, why: str, quarantine_s: float) -> WorkerHealth:
+    return retries.health_after_failure(
+        before,
+        f"{lease.job} {lease.task}",
+        why,
+        now_s=time.time(),
+        limit=QUARANTINE_FAILURES,
+        quarantine_s=quarantine_s,
+    )
 
 
 def _facts(item: TaskMessage | Lease) -> dict[str, object]:

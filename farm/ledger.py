@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from farm.contract.messages import TaskId, TaskMessage
+from farm.contract.messages import Priority, TaskId, TaskMessage
 from farm.contract.states import TASK_TRANSITIONS, JobState, TaskState
 
 
@@ -30,6 +30,7 @@ class JobRecord:
     chunk_count: int = 0
     boundary_count: int = 0
     blend_frame_count: int = 0  # frames inside all blend windows
+    priority: Priority = Priority.NORMAL  # of its tasks in their queues
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class TaskRecord:
     retry_at_s: float = 0.0  # not queued again before this time
     error: str = ""  # of the last attempt that failed
     worker: str = ""  # the last executor
+    failed_on: tuple[str, ...] = ()  # workers on which attempts failed, each once, the last one last
+    failed_s: float = 0.0  # when the last attempt failed
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +72,24 @@ class WorkerInfo:
     weights: dict[str, str] = field(default_factory=dict)  # backbone -> SHA-256 of the weights it has
     versions: dict[str, str] = field(default_factory=dict)
     task: str = ""  # job and task in hand, empty when idle
+    quarantine: str = ""  # why it takes no tasks at present; empty where it does
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerHealth:
+    """What went wrong on a worker since its last success. See `farm.retries`."""
+
+    failed: tuple[str, ...] = ()  # job and task of the last failures in a row, each once
+    error: str = ""  # of the last one
+    until_s: float = 0.0  # Unix time; it takes no task before
+
+    def quarantine(self, now_s: float) -> str:
+        """Why the worker takes no task now; empty where it does."""
+        if now_s >= self.until_s:
+            return ""
+        if len(self.failed) < 2:
+            return f"its last task failed: {self.error}"
+        return f"{len(self.failed)} tasks in a row failed on it, the last with: {self.error}"
 
 
 class Ledger(Protocol):
@@ -91,6 +112,9 @@ class Ledger(Protocol):
 
     def tasks(self, job: str) -> dict[TaskId, TaskRecord]:
         """All tasks the ledger knows of a job; one it does not know is waiting."""
+
+    def task(self, job: str, task: TaskId) -> TaskRecord:
+        """One task."""
 
     def move_task(
         self,
@@ -130,8 +154,18 @@ class Ledger(Protocol):
     def forget_worker(self, name: str) -> None:
         """A worker ended on purpose."""
 
+    def health(self, worker: str) -> WorkerHealth:
+        """What went wrong on a worker of late."""
+
+    def set_health(self, worker: str, health: WorkerHealth) -> None:
+        """Note what went wrong on a worker; forgotten after a day."""
+
     def take_turn(self, name: str, ttl_s: float) -> bool:
         """True for the first caller in each `ttl_s`: of many coordinators one sweeps."""
+
+
+HEALTH_TTL_S = 86400.0
+"""How long a worker's failures are remembered."""
 
 
 def task_sources(after: TaskState, before: Collection[TaskState]) -> list[TaskState]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from farm.contract import keys
 from farm.contract.spec import Media
-from farm.store import Store
+from farm.store import OnBytes, Store
 
 DEFAULT_LIMIT_BYTES = 50 * 2**30
 STALE_PART_S = 3600.0
@@ -25,7 +25,7 @@ class MediaCache:
         self._folder = folder / "media"
         self._limit_bytes = limit_bytes
 
-    def path(self, media: Media) -> Path:
+    def path(self, media: Media, on_bytes: OnBytes | None = None) -> Path:
         """Where the media file lies on this machine; downloads and checks it the first time."""
         target = self._folder / Path(keys.media(media)).name
         with suppress(FileNotFoundError):  # not here yet, or another process just made room
@@ -34,7 +34,7 @@ class MediaCache:
                 return target
         self._folder.mkdir(parents=True, exist_ok=True)
         self._make_room(media.size_bytes)
-        self._store.get_file(keys.media(media), target)
+        self._store.get_file(keys.media(media), target, on_progress=on_bytes)
         return target
 
     def _make_room(self, wanted_bytes: int) -> None:

@@ -12,6 +12,7 @@ Keys (`{job}` is a hash tag, so that a job's keys share one slot of a cluster):
     farm:{job}:fence          counter behind the fencing tokens
     farm:{job}:lease:<task>   token of the executor that holds the task; expires
     farm:worker:<name>        JSON of WorkerInfo; expires
+    farm:health:<name>        JSON of WorkerHealth; expires
     farm:turn:<name>          held by who sweeps; expires
 """
 
@@ -26,58 +27,15 @@ from functools import cached_property
 from typing import Any
 from urllib.parse import urlsplit
 
+from farm import redis_scripts
 from farm.contract.codec import from_json, to_json, to_plain
 from farm.contract.errors import AccessDenied, InvalidInput, LedgerUnavailable
 from farm.contract.messages import TaskId, TaskMessage
 from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, JobState, TaskState
-from farm.ledger import JobRecord, Lease, TaskRecord, WorkerInfo, task_sources
+from farm.ledger import HEALTH_TTL_S, JobRecord, Lease, TaskRecord, WorkerHealth, WorkerInfo, task_sources
 
 _WORKER_PREFIX = "farm:worker:"
-
-_MOVE_JOB = """
-local state = redis.call('HGET', KEYS[1], 'state')
-if not state or not string.find(ARGV[2], '|' .. state .. '|', 1, true) then return 0 end
-redis.call('HSET', KEYS[1], 'state', ARGV[1], unpack(ARGV, 3))
-return 1
-"""
-
-# KEYS: tasks, lease. ARGV: task, changes (JSON with the new state), states it may come from, token ('' = nobody's).
-_MOVE_TASK = """
-if ARGV[4] == '' then
-  if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
-elseif redis.call('GET', KEYS[2]) ~= ARGV[4] then return 0 end
-local raw = redis.call('HGET', KEYS[1], ARGV[1])
-local record = raw and cjson.decode(raw) or {state = 'waiting'}
-if not string.find(ARGV[3], '|' .. record.state .. '|', 1, true) then return 0 end
-for name, value in pairs(cjson.decode(ARGV[2])) do record[name] = value end
-redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(record))
-if ARGV[4] ~= '' then redis.call('DEL', KEYS[2]) end
-return 1
-"""
-
-# KEYS: tasks, lease, job, fence. ARGV: task, attempt, worker, lease in ms, now, live job states.
-_CLAIM = """
-local state = redis.call('HGET', KEYS[3], 'state')
-if not state or not string.find(ARGV[6], '|' .. state .. '|', 1, true) then return false end
-local raw = redis.call('HGET', KEYS[1], ARGV[1])
-if not raw then return false end
-local record = cjson.decode(raw)
-if record.state ~= 'queued' and record.state ~= 'running' then return false end
-if tonumber(ARGV[2]) ~= record.attempt then return false end
-if redis.call('EXISTS', KEYS[2]) == 1 then return false end
-local token = redis.call('INCR', KEYS[4]) .. ':' .. ARGV[3]
-redis.call('SET', KEYS[2], token, 'PX', ARGV[4])
-record.state = 'running'
-record.since_s = tonumber(ARGV[5])
-record.worker = ARGV[3]
-redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(record))
-return token
-"""
-
-_RENEW = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
-"""
+_HEALTH_PREFIX = "farm:health:"
 
 
 class RedisLedger:
@@ -109,7 +67,12 @@ class RedisLedger:
 
     @cached_property
     def _scripts(self) -> dict[str, Any]:
-        sources = {"move_job": _MOVE_JOB, "move_task": _MOVE_TASK, "claim": _CLAIM, "renew": _RENEW}
+        sources = {
+            "move_job": redis_scripts.MOVE_JOB,
+            "move_task": redis_scripts.MOVE_TASK,
+            "claim": redis_scripts.CLAIM,
+            "renew": redis_scripts.RENEW,
+        }
         return {name: self._redis.register_script(source) for name, source in sources.items()}
 
     @property
@@ -165,6 +128,12 @@ class RedisLedger:
         with self._errors():
             plain = self._redis.hgetall(_job_key(job) + ":tasks")
         return {TaskId.parse(name): _task_record(raw) for name, raw in plain.items()}
+
+    def task(self, job: str, task: TaskId) -> TaskRecord:
+        """See Ledger."""
+        with self._errors():
+            raw = self._redis.hget(_job_key(job) + ":tasks", str(task))
+        return _task_record(raw) if raw else TaskRecord()
 
     def move_task(
         self,
@@ -235,6 +204,17 @@ class RedisLedger:
         """See Ledger."""
         with self._errors():
             self._redis.delete(_WORKER_PREFIX + name)
+
+    def health(self, worker: str) -> WorkerHealth:
+        """See Ledger."""
+        with self._errors():
+            raw = self._redis.get(_HEALTH_PREFIX + worker)
+        return from_json(WorkerHealth, raw) if raw else WorkerHealth()
+
+    def set_health(self, worker: str, health: WorkerHealth) -> None:
+        """See Ledger."""
+        with self._errors():
+            self._redis.set(_HEALTH_PREFIX + worker, to_json(health), px=int(HEALTH_TTL_S * 1000))
 
     def take_turn(self, name: str, ttl_s: float) -> bool:
         """See Ledger."""
@@ -329,4 +309,7 @@ def _job_record(plain: dict[str, str]) -> JobRecord | None:
 
 def _task_record(raw: str) -> TaskRecord:
     plain = json.loads(raw)
-    return replace(TaskRecord(), **{**plain, "state": TaskState(plain["state"])})
+    known = {info.name for info in fields(TaskRecord)}
+    # Redis' cjson writes an empty list as {}.
+    plain |= {"state": TaskState(plain["state"]), "failed_on": tuple(plain.get("failed_on") or ())}
+    return replace(TaskRecord(), **{name: value for name, value in plain.items() if name in known})

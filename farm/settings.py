@@ -58,7 +58,11 @@ class Settings:
     visibility_timeout_s: int = 6 * 3600  # FARM_VISIBILITY_TIMEOUT_S: Redis redelivers a message after this long
     lease_s: float = 30.0  # FARM_LEASE_S: an executor's lease on its task
     sweep_s: float = 5.0  # FARM_SWEEP_S: pause between two sweeps of the coordinator
-    max_attempts: int = 3  # FARM_MAX_ATTEMPTS: of one task, before its job fails
+    max_attempts: int = 3  # FARM_MAX_ATTEMPTS: of one task, before it fails
+    max_failed_tasks: int = 3  # FARM_MAX_FAILED_TASKS: so many stop a job; fewer let its other tasks finish first
+    elsewhere_s: float = 120.0  # FARM_ELSEWHERE_S: a worker leaves what failed on it to others for this long
+    quarantine_s: float = 600.0  # FARM_QUARANTINE_S: a worker on which 3 tasks in a row failed takes none for this long
+    stuck_s: float = 300.0  # FARM_STUCK_S: without a sign of life for this long, and for 10 frames' time: given up
     flower_url: str = ""  # FARM_FLOWER_URL: the monitoring page, for people
 
     @classmethod
@@ -92,6 +96,10 @@ class Settings:
             lease_s=_number(given, "FARM_LEASE_S", 30.0, 0.5, 3600),
             sweep_s=_number(given, "FARM_SWEEP_S", 5.0, 0.05, 3600),
             max_attempts=int(_number(given, "FARM_MAX_ATTEMPTS", 3, 1, 100, whole=True)),
+            max_failed_tasks=int(_number(given, "FARM_MAX_FAILED_TASKS", 3, 1, 10**6, whole=True)),
+            elsewhere_s=_number(given, "FARM_ELSEWHERE_S", 120.0, 0, DAY_S),
+            quarantine_s=_number(given, "FARM_QUARANTINE_S", 600.0, 0, DAY_S),
+            stuck_s=_number(given, "FARM_STUCK_S", 300.0, 1, DAY_S),
             flower_url=given.get("FARM_FLOWER_URL", ""),
         )
 

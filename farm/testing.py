@@ -15,7 +15,7 @@ from typing import Any
 from farm.contract.errors import ObjectNotFound
 from farm.contract.messages import TaskId, TaskMessage
 from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, JobState, TaskState
-from farm.ledger import JobRecord, Lease, TaskRecord, WorkerInfo, task_sources
+from farm.ledger import JobRecord, Lease, TaskRecord, WorkerHealth, WorkerInfo, task_sources
 from farm.store import BINARY, ObjectInfo, OnBytes, PutResult, StoreFeatures, check_sha256
 
 
@@ -119,6 +119,7 @@ class MemoryLedger:
         self._frames: defaultdict[str, dict[TaskId, int]] = defaultdict(dict)
         self._leases: dict[tuple[str, TaskId], tuple[str, float]] = {}
         self._workers: dict[str, tuple[WorkerInfo, float]] = {}
+        self._health: dict[str, WorkerHealth] = {}
         self._turns: dict[str, float] = {}
         self._fence = 0
         self._lock = threading.RLock()
@@ -150,6 +151,10 @@ class MemoryLedger:
     def tasks(self, job: str) -> dict[TaskId, TaskRecord]:
         """See Ledger."""
         return dict(self._tasks[job])
+
+    def task(self, job: str, task: TaskId) -> TaskRecord:
+        """See Ledger."""
+        return self._tasks[job].get(task, TaskRecord())
 
     def move_task(
         self,
@@ -225,6 +230,14 @@ class MemoryLedger:
     def forget_worker(self, name: str) -> None:
         """See Ledger."""
         self._workers.pop(name, None)
+
+    def health(self, worker: str) -> WorkerHealth:
+        """See Ledger."""
+        return self._health.get(worker, WorkerHealth())
+
+    def set_health(self, worker: str, health: WorkerHealth) -> None:
+        """See Ledger."""
+        self._health[worker] = health
 
     def take_turn(self, name: str, ttl_s: float) -> bool:
         """See Ledger."""

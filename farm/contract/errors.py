@@ -18,6 +18,7 @@
     │   ├── LedgerUnavailable      Redis does not answer                           exit 8
     │   ├── ObjectNotFound         the key is not in the store (yet)               exit 1
     │   ├── CorruptObject          bytes read do not have the SHA-256 written      exit 1
+    │   ├── TaskStuck              a task showed no sign of life                   exit 1
     │   ├── StackError             a part of the private farm did not start        exit 9
     │   └── WaitTimeout            waited as long as asked, not done yet           exit 10
     └── Interrupted                stopped on request; not a failure, uses up no attempt
@@ -142,6 +143,10 @@ class ObjectNotFound(RetryableError):
 
 class CorruptObject(RetryableError):
     """The bytes read do not have the SHA-256 they were written with. Facts: `key`."""
+
+
+class TaskStuck(RetryableError):
+    """A task showed no sign of life, and its process was ended. Facts: `task`, `silent_s`."""
 
 
 class StackError(RetryableError):

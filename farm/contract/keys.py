@@ -72,6 +72,23 @@ def task_of_manifest(key: str) -> TaskId:
     return TaskId.parse(f"{stage}/{name}")
 
 
+def logs(job: str) -> str:
+    """The prefix of all attempts' log lines."""
+    return job_prefix(job) + "logs/"
+
+
+def log(job: str, task: TaskId, attempt: int, token: str) -> str:
+    """One executor's log lines of one attempt; an attempt given back has several."""
+    fence = token.partition(":")[0]
+    return f"{logs(job)}{task}/{attempt:03d}-{int(fence):06d}.log"
+
+
+def task_of_log(key: str) -> TaskId:
+    """The task a log's key names."""
+    stage, name = key.rsplit("/", 3)[-3:-1]
+    return TaskId.parse(f"{stage}/{name}")
+
+
 def output(job: str, name: str) -> str:
     """An output: `film.mp4`, `poster.png`, `contact.png`, `report.json`, `result.json`."""
     if not re.fullmatch(r"[a-z]+\.[a-z0-9]+", name):

@@ -32,6 +32,14 @@ class Queue(StrEnum):
     BLEND = "blend"  # boundaries
 
 
+class Priority(StrEnum):
+    """Whose tasks go first, in every queue."""
+
+    LOW = "low"  # when nobody else wants the workers
+    NORMAL = "normal"
+    HIGH = "high"  # before all others; what is running is not stopped for it
+
+
 STAGE_QUEUE: dict[Stage, Queue] = {
     Stage.PLAN: Queue.MEDIA,
     Stage.ANCHOR: Queue.STYLIZE,

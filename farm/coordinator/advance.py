@@ -2,25 +2,32 @@
 
 `advance(job)` may run twice, late, at the same time as another, or after a crash; every change goes
 through the ledger's atomic moves, so the result is the same. No chords, no callbacks.
+
+A task that used up its attempts does not end its job at once: the job's other tasks finish first, so that a retry
+after the cure has little left to do. Only where `max_failed_tasks` have failed the job stops early.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from typing import Any
 
+from farm import retries
 from farm.contract import keys
 from farm.contract.codec import from_json
 from farm.contract.errors import FarmError, ObjectNotFound, PermanentError
-from farm.contract.messages import STAGE_QUEUE, Stage, TaskId, TaskMessage
+from farm.contract.messages import STAGE_QUEUE, Priority, Queue, Stage, TaskId, TaskMessage
 from farm.contract.plan import Plan
 from farm.contract.states import JOB_LIVE, JobState, TaskState
 from farm.coordinator.graph import ASSEMBLE_TASK, PLAN_TASK, frames_of, render_tasks
+from farm.executor import QUARANTINE_FAILURES
 from farm.ledger import JobRecord, Ledger, TaskRecord
 from farm.settings import Settings
 from farm.store import Store
+from farm.tasklog import log_line
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +45,7 @@ class Coordinator:
     settings: Settings
     store: Store
     ledger: Ledger
-    publish: Callable[[TaskMessage], None]
+    publish: Callable[[TaskMessage, Priority], None]
     queue_length: Callable[[str], int]
     _plans: dict[str, Plan] = field(default_factory=dict)
 
@@ -68,7 +75,7 @@ class Coordinator:
             if record.state not in JOB_LIVE and record.state not in (JobState.CANCELING, JobState.PAUSING):
                 continue
             try:
-                self._mend(record.job)
+                self._mend(record)
                 self.advance(record.job)
             except FarmError as error:  # one job's trouble must not keep the others waiting
                 log.warning("sweep: %s", error, extra={"job": record.job})
@@ -90,8 +97,8 @@ class Coordinator:
 
     def _await_plan(self, record: JobRecord) -> None:
         tasks = self.ledger.tasks(record.job)
-        self._queue(record.job, PLAN_TASK, tasks.get(PLAN_TASK, TaskRecord()))
-        if self._any_failed(record.job, tasks) or not _done(tasks, PLAN_TASK):
+        self._queue(record, PLAN_TASK, tasks)
+        if self._failed_for_good(record.job, tasks, ()) or not _done(tasks, PLAN_TASK):
             return
         plan = self._plan(record.job)
         self.ledger.progress(record.job, PLAN_TASK, plan.frame_count)
@@ -107,19 +114,19 @@ class Coordinator:
 
     def _render(self, record: JobRecord) -> None:
         tasks = self.ledger.tasks(record.job)
-        if self._any_failed(record.job, tasks):
-            return
         needs = render_tasks(self._plan(record.job))
-        for task, needed in needs.items():
-            if all(_done(tasks, other) for other in needed):
-                self._queue(record.job, task, tasks.get(task, TaskRecord()))
+        ready = [task for task, needed in needs.items() if all(_done(tasks, other) for other in needed)]
+        if self._failed_for_good(record.job, tasks, [task for task in ready if not _ended(tasks, task)]):
+            return
+        for task in ready:
+            self._queue(record, task, tasks)
         if all(_done(tasks, task) for task in needs):
             self.ledger.move_job(record.job, JobState.ASSEMBLING)
 
     def _assemble(self, record: JobRecord) -> None:
         tasks = self.ledger.tasks(record.job)
-        self._queue(record.job, ASSEMBLE_TASK, tasks.get(ASSEMBLE_TASK, TaskRecord()))
-        if not self._any_failed(record.job, tasks) and _done(tasks, ASSEMBLE_TASK):
+        self._queue(record, ASSEMBLE_TASK, tasks)
+        if not self._failed_for_good(record.job, tasks, ()) and _done(tasks, ASSEMBLE_TASK):
             self.ledger.move_job(record.job, JobState.SUCCEEDED, finished_s=time.time())
 
     def _cancel(self, record: JobRecord) -> None:
@@ -137,51 +144,77 @@ class Coordinator:
             self.ledger.move_task(job, task, after)
         return not self.ledger.leased(job, undone)
 
-    def _queue(self, job: str, task: TaskId, record: TaskRecord) -> None:
-        if record.state not in _OPEN or record.retry_at_s > time.time():
+    def _queue(self, record: JobRecord, task: TaskId, tasks: dict[TaskId, TaskRecord]) -> None:
+        item = tasks.get(task, TaskRecord())
+        if item.state not in _OPEN or item.retry_at_s > time.time():
             return
-        hand_back = record.state is TaskState.WAITING and record.attempt > 0
-        attempt = record.attempt if hand_back else record.attempt + 1
-        if self.ledger.move_task(job, task, TaskState.QUEUED, before=_OPEN, attempt=attempt):
-            self.publish(TaskMessage(job, task.stage, task.start, attempt))
+        hand_back = item.state is TaskState.WAITING and item.attempt > 0
+        attempt = item.attempt if hand_back else item.attempt + 1
+        if self.ledger.move_task(record.job, task, TaskState.QUEUED, before=_OPEN, attempt=attempt):
+            self.publish(TaskMessage(record.job, task.stage, task.start, attempt), record.priority)
 
-    def _any_failed(self, job: str, tasks: dict[TaskId, TaskRecord]) -> bool:
+    def _failed_for_good(self, job: str, tasks: dict[TaskId, TaskRecord], ready: Collection[TaskId]) -> bool:
+        """Fail the job if tasks failed and none of `ready` is left to finish first, or too many failed to go on."""
         failed = sorted(task for task, item in tasks.items() if item.state is TaskState.FAILED)
-        if failed:
-            first = failed[0]
-            where = "" if first.stage in (Stage.PLAN, Stage.ASSEMBLE) else f" at frame {first.start}"
-            self._fail(job, f"{first.stage}{where}: {tasks[first].error}")
-        return bool(failed)
+        if not failed or (ready and len(failed) < self.settings.max_failed_tasks):
+            return False
+        why = f"{_where(failed[0])}: {tasks[failed[0]].error}"
+        if len(failed) > 1:
+            why += f" (and {', '.join(map(_where, failed[1:3]))}{' …' if len(failed) > 3 else ''})"
+        self._fail(job, why)
+        return True
 
     def _fail(self, job: str, why: str) -> None:
         self.ledger.move_job(job, JobState.FAILED, error=why, finished_s=time.time())
         log.error("job failed: %s", why, extra={"job": job})
 
-    def _mend(self, job: str) -> None:
-        tasks = self.ledger.tasks(job)
+    def _mend(self, record: JobRecord) -> None:
+        job, tasks = record.job, self.ledger.tasks(record.job)
         running = [task for task, item in tasks.items() if item.state is TaskState.RUNNING]
         for task in set(running) - self.ledger.leased(job, running):
             self._mend_lost(job, task, tasks[task])
         for task, item in tasks.items():
             if item.state is TaskState.QUEUED and time.time() - item.since_s > LOST_MESSAGE_S:
-                self._mend_unsent(job, task, item)
+                self._mend_unsent(record, task, item)
+            elif item.state is TaskState.CANCELED and record.state in JOB_LIVE:
+                # Its executor saw the cancel only after the job had been resumed.
+                self.ledger.move_task(job, task, TaskState.WAITING)
 
     def _mend_lost(self, job: str, task: TaskId, record: TaskRecord) -> None:
         """A task's executor is gone: its manifest tells whether it had finished; if not, that was an attempt."""
         if self.store.head(keys.manifest(job, task)) is not None:
             self.ledger.move_task(job, task, TaskState.SUCCEEDED)
             return
-        why = f"its worker {record.worker} died or lost its lease"
-        if record.attempt >= self.settings.max_attempts:
-            self.ledger.move_task(job, task, TaskState.FAILED, error=f"{why}, after {record.attempt} attempts")
+        why, now_s = f"its worker {record.worker} died or lost its lease", time.time()
+        last = record.attempt >= self.settings.max_attempts
+        if last:
+            why += f", after {record.attempt} attempts"
+        failed_on = retries.failed_on(record, record.worker)
+        changes: dict[str, Any] = {"error": why, "failed_on": failed_on, "failed_s": now_s}
+        if last:
+            moved = self.ledger.move_task(job, task, TaskState.FAILED, **changes)
         else:
-            self.ledger.move_task(job, task, TaskState.RETRYING, error=why)
+            retry_at_s = now_s + retries.retry_delay_s(record.attempt)
+            moved = self.ledger.move_task(job, task, TaskState.RETRYING, retry_at_s=retry_at_s, **changes)
+        if moved:
+            self._blame(job, task, record, why)
 
-    def _mend_unsent(self, job: str, task: TaskId, record: TaskRecord) -> None:
+    def _blame(self, job: str, task: TaskId, record: TaskRecord, why: str) -> None:
+        """The dead can't do it themselves: count the failure against the worker, and leave a line in the task's log."""
+        if STAGE_QUEUE[task.stage] in (Queue.STYLIZE, Queue.BLEND):
+            health = retries.health_after_failure(
+                self.ledger.health(record.worker), f"{job} {task}", why,
+                now_s=time.time(), limit=QUARANTINE_FAILURES, quarantine_s=self.settings.quarantine_s,
+            )  # fmt: skip
+            self.ledger.set_health(record.worker, health)
+        line = log_line(time.time(), "error", f"attempt {record.attempt} at {task}: {why}")
+        self.store.put(keys.log(job, task, record.attempt, "0"), f"{line}\n".encode(), "text/plain; charset=utf-8")
+
+    def _mend_unsent(self, record: JobRecord, task: TaskId, item: TaskRecord) -> None:
         if self.queue_length(STAGE_QUEUE[task.stage]):
             return
-        if self.ledger.move_task(job, task, TaskState.QUEUED, before=(TaskState.QUEUED,)):
-            self.publish(TaskMessage(job, task.stage, task.start, record.attempt))
+        if self.ledger.move_task(record.job, task, TaskState.QUEUED, before=(TaskState.QUEUED,)):
+            self.publish(TaskMessage(record.job, task.stage, task.start, item.attempt), record.priority)
 
     def _plan(self, job: str) -> Plan:
         if job not in self._plans:
@@ -196,3 +229,11 @@ class Coordinator:
 
 def _done(tasks: dict[TaskId, TaskRecord], task: TaskId) -> bool:
     return task in tasks and tasks[task].state is TaskState.SUCCEEDED
+
+
+def _ended(tasks: dict[TaskId, TaskRecord], task: TaskId) -> bool:
+    return task in tasks and tasks[task].state in (TaskState.SUCCEEDED, TaskState.FAILED)
+
+
+def _where(task: TaskId) -> str:
+    return str(task.stage) if task.stage in (Stage.PLAN, Stage.ASSEMBLE) else f"{task.stage} at frame {task.start}"

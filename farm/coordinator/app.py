@@ -7,7 +7,7 @@ import multiprocessing
 import os
 import socket
 import threading
-from functools import lru_cache
+from functools import lru_cache, partial
 from typing import Any
 
 from celery import signals
@@ -45,7 +45,7 @@ def parts() -> Parts:
 @lru_cache(maxsize=1)
 def _coordinator() -> Coordinator:
     own = parts()
-    return Coordinator(settings, own.store, own.ledger, lambda message: publish(app, message), own.ledger.queue_length)
+    return Coordinator(settings, own.store, own.ledger, partial(publish, app), own.ledger.queue_length)
 
 
 @lru_cache(maxsize=1)

@@ -1,18 +1,22 @@
 from __future__ import annotations
 
+import logging
 import time
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from farm.contract import keys
 from farm.contract.codec import from_json
-from farm.contract.errors import InvalidClip, ShuttingDown, StoreUnavailable
+from farm.contract.errors import InvalidClip, LedgerUnavailable, ObjectNotFound, ShuttingDown, StoreUnavailable
 from farm.contract.messages import FrameRecord, Manifest, Stage, TaskMessage
 from farm.contract.states import JobState, TaskState
 from farm.executor import Executor, Outcome, Run
-from farm.ledger import JobRecord, TaskRecord
+from farm.lease import LifeSigns
+from farm.ledger import JobRecord, TaskRecord, WorkerInfo
 from farm.settings import Settings
+from farm.tasklog import FIRST_LINES, LAST_LINES
 from farm.testing import MemoryLedger, MemoryStore
 
 JOB = "clip-0123456789"
@@ -20,14 +24,29 @@ MESSAGE = TaskMessage(JOB, Stage.STYLIZE, 16, 1)
 
 
 class Bench:
-    def __init__(self, tmp_path: Path, lease_s: float = 30.0) -> None:
+    def __init__(self, tmp_path: Path, lease_s: float = 30.0, stuck_s: float = 300.0) -> None:
         self.store, self.ledger = MemoryStore(), MemoryLedger()
         self.notified: list[str] = []
         self.ending = False
-        settings = Settings(home=tmp_path, cache_dir=tmp_path, lease_s=lease_s, max_attempts=2)
-        self.executor = Executor(settings, self.store, self.ledger, "worker", self.notified.append, lambda: self.ending)
+        settings = Settings(home=tmp_path, cache_dir=tmp_path, lease_s=lease_s, max_attempts=2, stuck_s=stuck_s)
+        self.ended: list[str] = []
+        self.executor = Executor(
+            settings, self.store, self.ledger, "worker", self.notified.append, lambda: self.ending,
+            is_worker=True, end_process=lambda: self.ended.append("process"),
+        )  # fmt: skip
         self.ledger.create_job(JobRecord(JOB))
         self.ledger.move_task(JOB, MESSAGE.task, TaskState.QUEUED, attempt=1)
+
+    def again(self, attempt: int, start: int = 16) -> TaskMessage:
+        """A message of the next attempt."""
+        message = TaskMessage(JOB, Stage.STYLIZE, start, attempt)
+        assert self.ledger.move_task(JOB, message.task, TaskState.QUEUED, attempt=attempt)
+        return message
+
+    @property
+    def log(self) -> str:
+        """The last log kept in the store."""
+        return self.store.get(list(self.store.list(keys.logs(JOB)))[-1]).decode()
 
     @property
     def task(self) -> TaskRecord:
@@ -71,13 +90,12 @@ def test_a_task_another_holds_is_not_touched(bench: Bench) -> None:
 
 def test_a_passing_fault_is_tried_again_later_until_the_attempts_are_used_up(bench: Bench) -> None:
     def work(run: Run) -> Outcome:
-        raise StoreUnavailable("the store does not answer")
+        raise ObjectNotFound("the frame is not there")
 
     bench.executor.execute(MESSAGE, work)
-    assert (bench.task.state, bench.task.error) == (TaskState.RETRYING, "the store does not answer")
+    assert (bench.task.state, bench.task.error) == (TaskState.RETRYING, "the frame is not there")
     assert bench.task.retry_at_s > time.time()
-    bench.ledger.move_task(JOB, MESSAGE.task, TaskState.QUEUED, attempt=2)
-    bench.executor.execute(TaskMessage(JOB, Stage.STYLIZE, 16, 2), work)
+    bench.executor.execute(bench.again(2), work)
     assert bench.task.state is TaskState.FAILED
 
 
@@ -140,3 +158,151 @@ def test_interrupted_is_no_failure(bench: Bench) -> None:
 
     bench.executor.execute(MESSAGE, work)
     assert bench.task.error == ""
+
+
+def failing(run: Run) -> Outcome:
+    raise RuntimeError("the device is broken")
+
+
+def other_worker(bench: Bench, name: str = "other", quarantine: str = "") -> None:
+    bench.ledger.heartbeat(WorkerInfo(name, "host", 1, "cpu", ("stylize",), quarantine=quarantine), 30)
+
+
+def test_a_store_that_is_away_uses_up_no_attempt(bench: Bench) -> None:
+    def work(run: Run) -> Outcome:
+        raise StoreUnavailable("the store does not answer")
+
+    for _ in range(4):
+        bench.executor.execute(MESSAGE, work)
+        assert (bench.task.state, bench.task.attempt) == (TaskState.WAITING, 1)
+        assert bench.task.error == "the store does not answer"
+        bench.again(1)
+    assert bench.executor.quarantine() == ""
+
+
+def test_what_failed_here_is_left_to_another_worker_first(bench: Bench) -> None:
+    bench.executor.execute(MESSAGE, failing)
+    assert bench.task.failed_on == ("worker",)
+    other_worker(bench)
+    assert not bench.executor.execute(bench.again(2), lambda run: pytest.fail("it ran"))
+    assert (bench.task.state, bench.task.attempt) == (TaskState.WAITING, 2)
+    assert bench.task.retry_at_s > time.time()
+
+
+@pytest.mark.parametrize("why", ["nobody else is alive", "the other is in quarantine", "it failed there, too"])
+def test_what_failed_here_is_tried_here_again_where(bench: Bench, why: str) -> None:
+    bench.executor.execute(MESSAGE, failing)
+    if why == "the other is in quarantine":
+        other_worker(bench, quarantine="broken")
+    message = bench.again(2)
+    if why == "it failed there, too":
+        other_worker(bench)
+        bench.ledger.move_task(JOB, MESSAGE.task, TaskState.QUEUED, failed_on=("worker", "other"))
+    assert bench.executor.execute(message, lambda run: Outcome())
+    assert bench.task.state is TaskState.SUCCEEDED
+
+
+def test_the_wait_for_another_worker_ends(bench: Bench) -> None:
+    bench.executor.execute(MESSAGE, failing)
+    other_worker(bench)
+    message = bench.again(2)
+    bench.ledger.move_task(JOB, MESSAGE.task, TaskState.QUEUED, failed_s=time.time() - 121)
+    assert bench.executor.execute(message, lambda run: Outcome())
+
+
+def test_three_tasks_that_fail_in_a_row_are_a_quarantine(bench: Bench) -> None:
+    for start in (16, 32, 48):
+        assert bench.executor.quarantine() == ""
+        bench.executor.execute(bench.again(1, start), failing)
+    assert bench.executor.quarantine() == (
+        "3 tasks in a row failed on it, the last with: RuntimeError: the device is broken"
+    )
+    message = bench.again(1, 64)
+    assert not bench.executor.execute(message, lambda run: pytest.fail("it ran"))
+    assert bench.ledger.task(JOB, message.task).state is TaskState.WAITING
+
+
+def test_a_success_clears_the_failures_before_it(bench: Bench) -> None:
+    for start in (16, 32):
+        bench.executor.execute(bench.again(1, start), failing)
+    bench.executor.execute(bench.again(1, 48), lambda run: Outcome())
+    bench.executor.execute(bench.again(1, 64), failing)
+    assert bench.executor.quarantine() == ""
+
+
+def test_a_poison_task_and_a_bad_job_put_no_worker_in_quarantine(bench: Bench) -> None:
+    def work(run: Run) -> Outcome:
+        raise InvalidClip("the clip is broken")
+
+    bench.executor.execute(MESSAGE, failing)
+    bench.executor.execute(bench.again(2), failing)
+    for start in (32, 48, 64, 80):
+        bench.executor.execute(bench.again(1, start), work)
+    assert bench.executor.quarantine() == ""
+
+
+def test_work_without_a_sign_of_life_is_given_up_and_its_process_ended(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, stuck_s=0.4)
+
+    def hang(run: Run) -> Outcome:
+        time.sleep(2)
+        return Outcome()
+
+    bench.executor.execute(MESSAGE, hang)
+    assert bench.ended == ["process"]
+    assert bench.task.state is TaskState.RETRYING
+    assert bench.task.error.startswith("no sign of life for ")
+    assert bench.task.failed_on == ("worker",)
+    assert "no sign of life" in bench.log
+    assert list(bench.store.list(keys.manifests(JOB))) == []
+
+
+def test_slow_work_that_shows_signs_of_life_goes_on(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, stuck_s=0.4)
+
+    def slow(run: Run) -> Outcome:
+        for _ in range(10):
+            time.sleep(0.1)
+            run.check()
+        return Outcome()
+
+    bench.executor.execute(MESSAGE, slow)
+    assert (bench.task.state, bench.ended) == (TaskState.SUCCEEDED, [])
+
+
+def test_ten_frame_times_are_waited_for_where_frames_are_slow() -> None:
+    signs = LifeSigns()
+    assert signs.patience_s(5.0) == 5.0
+    signs._frame_times_s.extend([2.0, 3.0, 40.0])
+    assert signs.patience_s(5.0) == 30.0
+
+
+def test_each_attempts_log_lines_are_kept(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    def work(run: Run) -> Outcome:
+        logging.getLogger("painter").info("hello")
+        for number in range(1000):
+            logging.getLogger("painter").info("line %d", number)
+        raise ObjectNotFound("the frame is not there")
+
+    bench.executor.execute(MESSAGE, work)
+    lines = bench.log.splitlines()
+    assert "attempt 1 at stylize/00000016 on worker" in lines[0]
+    assert lines[1].endswith("info    painter: hello")
+    assert any(line.endswith("lines left out …") for line in lines)
+    assert lines[-1].endswith("farm.executor: attempt failed: the frame is not there")
+    assert len(lines) <= FIRST_LINES + LAST_LINES + 1
+
+
+def test_a_redis_that_is_away_for_a_moment_loses_no_result(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    settle, away = bench.ledger.settle, [LedgerUnavailable("Redis is away")] * 2
+
+    def flaky(*args: Any, **changes: Any) -> bool:
+        if away:
+            raise away.pop()
+        return settle(*args, **changes)
+
+    monkeypatch.setattr(bench.ledger, "settle", flaky)
+    bench.executor.execute(MESSAGE, lambda run: Outcome())
+    assert bench.task.state is TaskState.SUCCEEDED

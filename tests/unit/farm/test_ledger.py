@@ -8,9 +8,9 @@ import time
 import pytest
 
 from farm.contract.errors import AccessDenied, LedgerUnavailable
-from farm.contract.messages import Stage, TaskId, TaskMessage
+from farm.contract.messages import Priority, Stage, TaskId, TaskMessage
 from farm.contract.states import JobState, TaskState
-from farm.ledger import JobRecord, Ledger, WorkerInfo
+from farm.ledger import JobRecord, Ledger, WorkerHealth, WorkerInfo
 from farm.redis_ledger import RedisLedger
 from farm.testing import MemoryLedger
 
@@ -150,6 +150,38 @@ def test_a_worker_without_heartbeat_is_forgotten(ledger: Ledger) -> None:
     assert ledger.workers() == [alive]
     ledger.forget_worker("alive")
     assert ledger.workers() == []
+
+
+def test_the_workers_a_task_failed_on_stay_with_it(ledger: Ledger) -> None:
+    _queued(ledger)
+    assert ledger.task(JOB, TASK).failed_on == ()
+    lease = ledger.claim(MESSAGE, "one", 30)
+    assert lease is not None
+    ledger.settle(lease, TaskState.RETRYING, failed_on=("zero", "one"), failed_s=2.5)
+    ledger.move_task(JOB, TASK, TaskState.QUEUED, attempt=2)
+    record = ledger.task(JOB, TASK)
+    assert (record.failed_on, record.failed_s, record.attempt) == (("zero", "one"), 2.5, 2)
+    ledger.move_task(JOB, TASK, TaskState.WAITING, failed_on=())
+    assert ledger.tasks(JOB)[TASK].failed_on == ()
+    assert ledger.task(JOB, TaskId(Stage.BLEND, 16)).state is TaskState.WAITING
+
+
+def test_a_workers_failures_are_remembered(ledger: Ledger) -> None:
+    assert ledger.health("one") == WorkerHealth()
+    health = WorkerHealth(("clip stylize/00000016",), "no memory", 12.5)
+    ledger.set_health("one", health)
+    assert ledger.health("one") == health
+    assert (health.quarantine(12.0), health.quarantine(13.0)) == (
+        "its last task failed: no memory",
+        "",
+    )
+
+
+def test_a_job_may_begin_paused_and_keeps_its_priority(ledger: Ledger) -> None:
+    held = JobRecord(JOB, JobState.PAUSED, created_s=1.0, priority=Priority.HIGH)
+    assert ledger.create_job(held)
+    assert ledger.job(JOB) == held
+    assert ledger.move_job(JOB, JobState.SUBMITTED)
 
 
 def test_one_of_many_takes_the_turn(ledger: Ledger) -> None:

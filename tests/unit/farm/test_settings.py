@@ -30,6 +30,10 @@ FULL = {
     "FARM_LEASE_S": "1.5",
     "FARM_SWEEP_S": "0.25",
     "FARM_MAX_ATTEMPTS": "7",
+    "FARM_MAX_FAILED_TASKS": "4",
+    "FARM_ELSEWHERE_S": "30.0",
+    "FARM_QUARANTINE_S": "90.0",
+    "FARM_STUCK_S": "45.0",
     "FARM_FLOWER_URL": "http://flower.example:5555/",
 }
 
@@ -78,6 +82,7 @@ def test_xdg_directories_are_honoured_unless_relative() -> None:
         ("FARM_SWEEP_S", "-1"),
         ("FARM_VISIBILITY_TIMEOUT_S", "1h"),
         ("FARM_MAX_ATTEMPTS", "0"),
+        ("FARM_STUCK_S", "0"),
     ],
 )
 def test_a_bad_value_is_refused_in_one_line_that_names_it(name: str, value: str) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from farm import retries
 from farm.contract import keys
 from farm.contract.codec import to_json
-from farm.contract.messages import Manifest, Stage, TaskId, TaskMessage
+from farm.contract.messages import Manifest, Priority, Stage, TaskId, TaskMessage
 from farm.contract.states import JobState, TaskState
 from farm.coordinator import advance as advance_module
 from farm.coordinator.advance import Coordinator
@@ -29,13 +32,15 @@ class Bench:
         self.store, self.ledger = MemoryStore(), MemoryLedger()
         self.queue: list[TaskMessage] = []
         self.sent: list[TaskMessage] = []
+        self.priorities: set[Priority] = set()
         self.coordinator = self.new_coordinator()
         self.ledger.create_job(JobRecord(JOB, created_s=1.0))
 
     def new_coordinator(self) -> Coordinator:
         return Coordinator(self.settings, self.store, self.ledger, self._publish, lambda _queue: len(self.queue))
 
-    def _publish(self, message: TaskMessage) -> None:
+    def _publish(self, message: TaskMessage, priority: Priority) -> None:
+        self.priorities.add(priority)
         self.queue.append(message)
         self.sent.append(message)
 
@@ -46,6 +51,16 @@ class Bench:
             self.store.put_once(keys.plan(JOB), to_json(PLAN))
         self.store.put_once(keys.manifest(JOB, message.task), to_json(_manifest(message)))
         self.ledger.settle(lease, TaskState.SUCCEEDED)
+
+    def fail(self, message: TaskMessage, error: str = "it broke") -> None:
+        lease = self.ledger.claim(message, "worker", 30)
+        assert lease is not None
+        self.ledger.settle(lease, TaskState.FAILED, error=error)
+
+    def plan(self) -> None:
+        self.coordinator.advance(JOB)
+        self.do(self.queue.pop())
+        self.coordinator.advance(JOB)
 
     def do_all(self) -> None:
         """Work until nothing is queued, an advance after each task."""
@@ -108,12 +123,19 @@ def test_a_wiped_ledger_is_filled_from_the_store(bench: Bench) -> None:
     assert len(bench.sent) == 10 - len(done)
 
 
-def test_a_lost_executor_uses_up_an_attempt_and_its_task_is_queued_again(bench: Bench) -> None:
+def test_a_lost_executor_uses_up_an_attempt_and_its_task_is_queued_again(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     bench.coordinator.advance(JOB)
     message = bench.queue.pop()
     assert bench.ledger.claim(message, "killed", 0.0) is not None
     bench.coordinator.sweep()
+    assert bench.queue == []  # not at once
+    monkeypatch.setattr(advance_module.time, "time", lambda: time.monotonic() + 1e10)
+    bench.coordinator.sweep()
     assert [item.attempt for item in bench.queue] == [2]
+    assert bench.ledger.task(JOB, message.task).failed_on == ("killed",)
+    assert b"its worker killed died" in next(data for key, (data, _) in bench.store.objects.items() if "/logs/" in key)
 
 
 def test_an_executor_lost_after_its_manifest_had_finished(bench: Bench) -> None:
@@ -126,12 +148,14 @@ def test_an_executor_lost_after_its_manifest_had_finished(bench: Bench) -> None:
     assert [item.task for item in bench.queue] == [TaskId(Stage.ANCHOR, 0)]
 
 
-def test_the_last_attempt_lost_fails_the_job_and_says_where(bench: Bench) -> None:
+def test_the_last_attempt_lost_fails_the_job_and_says_where(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retries, "RETRY_BASE_S", 0.0)
     bench.coordinator.advance(JOB)
     bench.do(bench.queue.pop())
     bench.coordinator.advance(JOB)
     for _ in range(2):
         assert bench.ledger.claim(bench.queue.pop(), "killed", 0.0) is not None
+        bench.coordinator.sweep()
         bench.coordinator.sweep()
     record = bench.ledger.job(JOB)
     assert record is not None
@@ -199,3 +223,77 @@ def test_a_sweep_leaves_ended_jobs_alone(bench: Bench) -> None:
     assert before is not None
     assert bench.ledger.job(JOB) == before
     assert len(bench.sent) == 10
+
+
+def test_a_poisoned_chunk_lets_the_others_finish_and_then_fails_the_job(bench: Bench) -> None:
+    bench.plan()
+    while bench.queue:
+        message = bench.queue.pop(0)
+        if message.task == TaskId(Stage.STYLIZE, 4):
+            bench.fail(message, "a frame that can't be painted")
+        else:
+            bench.do(message)
+        assert bench.state is JobState.RENDERING
+        bench.coordinator.advance(JOB)
+    record = bench.ledger.job(JOB)
+    assert record is not None
+    assert (record.state, record.error) == (JobState.FAILED, "stylize at frame 4: a frame that can't be painted")
+    done = {task for task, item in bench.ledger.tasks(JOB).items() if item.state is TaskState.SUCCEEDED}
+    assert {TaskId(Stage.STYLIZE, 0), TaskId(Stage.STYLIZE, 8), TaskId(Stage.ANCHOR, 8)} <= done
+
+
+def test_too_many_failed_tasks_stop_a_job_early(bench: Bench) -> None:
+    bench.coordinator.settings = replace(bench.settings, max_failed_tasks=2)
+    bench.plan()
+    for _ in range(3):
+        bench.do(next(item for item in bench.queue if item.stage is Stage.ANCHOR))
+        bench.queue[:] = [item for item in bench.queue if item.stage is not Stage.ANCHOR]
+        bench.coordinator.advance(JOB)
+    first, second, third = bench.queue
+    bench.fail(first)
+    bench.coordinator.advance(JOB)
+    assert bench.state is JobState.RENDERING
+    bench.fail(second)
+    bench.coordinator.advance(JOB)
+    record = bench.ledger.job(JOB)
+    assert record is not None
+    assert (record.state, record.error) == (
+        JobState.FAILED,
+        "stylize at frame 0: it broke (and stylize at frame 4)",
+    )
+    assert bench.ledger.task(JOB, third.task).state is TaskState.QUEUED
+
+
+def test_what_every_task_needs_fails_the_job_at_once(bench: Bench) -> None:
+    bench.plan()
+    bench.fail(bench.queue.pop())
+    bench.coordinator.advance(JOB)
+    assert bench.state is JobState.FAILED
+
+
+def test_a_task_canceled_after_its_job_was_resumed_is_done_after_all(bench: Bench) -> None:
+    bench.plan()
+    message = bench.queue.pop()
+    lease = bench.ledger.claim(message, "worker", 30)
+    assert lease is not None
+    bench.ledger.settle(lease, TaskState.CANCELED)
+    bench.coordinator.sweep()
+    assert bench.queue == [message]
+
+
+def test_a_worker_that_dies_on_three_tasks_is_put_in_quarantine(bench: Bench) -> None:
+    bench.coordinator.settings = replace(bench.settings, max_attempts=9)
+    bench.plan()
+    for number, start in enumerate((0, 4, 8), start=1):
+        task = TaskId(Stage.STYLIZE, start)
+        bench.ledger.move_task(JOB, task, TaskState.QUEUED, attempt=1)
+        assert bench.ledger.claim(TaskMessage(JOB, Stage.STYLIZE, start, 1), "dying", 0.0) is not None
+        bench.coordinator.sweep()
+        assert bool(bench.ledger.health("dying").quarantine(time.time())) == (number == 3)
+
+
+def test_tasks_are_queued_with_their_jobs_priority(tmp_path: Path) -> None:
+    bench = Bench(tmp_path)
+    bench.ledger._jobs[JOB] = replace(bench.ledger._jobs[JOB], priority=Priority.HIGH)
+    bench.do_all()
+    assert bench.priorities == {Priority.HIGH}
