@@ -2,6 +2,7 @@
 
 The parent answers Celery's remote control and Flower while the child paints; it never touches CUDA, so the
 fork is safe. The child loads its backbone once, keeps it, and sends the heartbeats: they end when it dies.
+The parent's `worker.warden` stops taking tasks while the worker is in quarantine, and ends a child that hangs.
 """
 
 from __future__ import annotations
@@ -9,9 +10,10 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from celery import Celery, signals
@@ -22,13 +24,14 @@ from farm.contract.messages import Queue
 from farm.contract.params import Backbone
 from farm.executor import Executor
 from farm.heartbeat import Heartbeat
-from farm.ledger import WorkerInfo
+from farm.ledger import WorkerHealth, WorkerInfo
 from farm.redis_ledger import RedisLedger
 from farm.service import Parts, connect, process_name, run_celery
 from farm.settings import Settings
 from worker.device import Device, choose_device
 from worker.studio import Studio
 from worker.tasks import register
+from worker.warden import Pulse, Warden
 
 log = logging.getLogger(__name__)
 
@@ -44,6 +47,7 @@ class Painters:
 
     def __post_init__(self) -> None:
         self.shutting_down = multiprocessing.get_context("fork").Event()
+        self.pulse = Pulse()
         self.parts = lru_cache(maxsize=1)(self._connect)
         self.studio = lru_cache(maxsize=1)(self._open_studio)
 
@@ -53,9 +57,11 @@ class Painters:
 
     def start(self, **_: object) -> None:
         """At the pool process's start: take the device, then say so to the farm."""
+        self.pulse.start()
         studio = self.studio()
         info = _worker_info(self, studio.device, studio.versions)
-        self.heartbeat = Heartbeat(self.parts().ledger, lambda: info)
+        executor = self.parts().executor
+        self.heartbeat = Heartbeat(self.parts().ledger, lambda: replace(info, quarantine=executor.quarantine()))
         self.heartbeat.start()
         log.info("%s ready on %s", self.name, studio.device.title)
 
@@ -64,7 +70,9 @@ class Painters:
         self.heartbeat.stop()
 
     def _connect(self) -> Parts:
-        return connect(self.settings, self.app, self.name, self.shutting_down)
+        parts = connect(self.settings, self.app, self.name, self.shutting_down)
+        executor = replace(parts.executor, is_worker=True, end_process=_end_this_process)
+        return replace(parts, executor=executor)
 
     def _open_studio(self) -> Studio:
         return Studio(self.settings, self.parts().store, choose_device(self.settings))
@@ -78,11 +86,22 @@ def main() -> None:
     app = make_app(settings, "farm-worker")
     painters = Painters(settings, app, name, queues)
     register(app, painters.tools)
+    ledger = RedisLedger(settings.redis_url)
+    with suppress(FarmError):  # started again is a fresh start
+        ledger.set_health(name, WorkerHealth())
+    warden = Warden(ledger, name, queues, painters.pulse)
+    signals.worker_ready.connect(lambda sender, **_: warden.start(sender), weak=False)
     signals.worker_process_init.connect(painters.start, weak=False)
     signals.worker_process_shutdown.connect(painters.stop, weak=False)
     signals.worker_shutting_down.connect(lambda **_: painters.shutting_down.set(), weak=False)
+    signals.worker_shutdown.connect(lambda **_: warden.stop(), weak=False)
     signals.worker_shutdown.connect(lambda **_: _goodbye(settings, name), weak=False)
     run_celery(app, name, queues, processes=1)
+
+
+def _end_this_process() -> None:
+    """Its task is stuck: Celery starts a new pool process in its place."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 def _goodbye(settings: Settings, name: str) -> None:
