@@ -74,8 +74,9 @@ class EstimatedMotion:
         if cut:
             return None
         grays = luma(before), luma(now)
-        ahead = self._pool.submit(flow_estimate, grays[0], grays[1], self._method)
-        flow_ba = flow_estimate(grays[1], grays[0], self._method)
+        shift = camera_shift(grays[1], grays[0])
+        ahead = self._pool.submit(flow_estimate, grays[0], grays[1], self._method, (-shift[0], -shift[1]))
+        flow_ba = flow_estimate(grays[1], grays[0], self._method, shift)
         return Motion(flow_ba, round_trip(flow_ba, ahead.result()) & ~motion_boundary(flow_ba))
 
 
@@ -116,16 +117,31 @@ def luma(frame: Frame) -> Gray:
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
-def flow_estimate(a: Gray, b: Gray, method: FlowMethod) -> Flow:
-    """`(H, W, 2) float32 px`: `flow_ab[y, x]` points from a's pixel to its place in b."""
+def camera_shift(a: Gray, b: Gray) -> tuple[int, int]:
+    """Whole px (x, y) from a's pixels to their places in b, for most of the picture; (0, 0) where none fits better.
+
+    Phase correlation (Kuglin & Hines 1975). Only what it leaves is estimated by pixel: so a fast pan is no further
+    than the pyramid reaches, and flat areas, where an estimate by pixel tends to 0, move with the camera.
+    """
     height, width = a.shape
-    a, b = _padded(a), _padded(b)
+    window = cv2.createHanningWindow((width, height), cv2.CV_32F)
+    (x, y), _ = cv2.phaseCorrelate(a.astype(np.float32), b.astype(np.float32), window)
+    shift = round(x), round(y)
+    if shift == (0, 0) or abs(shift[0]) * 2 > width or abs(shift[1]) * 2 > height:
+        return 0, 0
+    return shift if _mean_difference(a, b, shift) < _mean_difference(a, b, (0, 0)) else (0, 0)
+
+
+def flow_estimate(a: Gray, b: Gray, method: FlowMethod, shift: tuple[int, int] = (0, 0)) -> Flow:
+    """`(H, W, 2) float32 px`: `flow_ab[y, x]` points from a's pixel to its place in b; searched for around `shift`."""
+    height, width = a.shape
+    a, b = _padded(a), _padded(_shifted(b, shift))
     if method is FlowMethod.DIS:
         dis = cv2.DISOpticalFlow.create(cv2.DISOPTICAL_FLOW_PRESET_MEDIUM)
         flow = dis.calc(a, b, None)  # type: ignore[call-overload]
     else:
         flow = cv2.calcOpticalFlowFarneback(a, b, None, 0.5, 5, 15, 3, 7, 1.5, 0)  # type: ignore[call-overload]
-    return np.ascontiguousarray(flow[:height, :width], dtype=np.float32)
+    return np.asarray(flow[:height, :width] + np.array(shift, np.float32), dtype=np.float32)
 
 
 def round_trip(flow_ba: Flow, flow_ab: Flow) -> Trust:
@@ -159,6 +175,18 @@ def places(flow: Flow) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
 
 def _energy(vectors: Flow) -> NDArray[np.float32]:
     return np.asarray(np.einsum("...c,...c->...", vectors, vectors), dtype=np.float32)
+
+
+def _shifted(gray: Gray, shift: tuple[int, int]) -> Gray:
+    """`gray[p + shift]`; outside repeats the edge."""
+    if shift == (0, 0):
+        return gray
+    rows, columns = (np.arange(length) + by for length, by in zip(gray.shape, shift[::-1], strict=True))
+    return np.asarray(gray[rows.clip(0, gray.shape[0] - 1)][:, columns.clip(0, gray.shape[1] - 1)], dtype=np.uint8)
+
+
+def _mean_difference(a: Gray, b: Gray, shift: tuple[int, int]) -> float:
+    return float(cv2.mean(cv2.absdiff(a, _shifted(b, shift)))[0])
 
 
 def _padded(gray: Gray) -> Gray:
