@@ -3,45 +3,37 @@
 from __future__ import annotations
 
 import tempfile
-from collections import deque
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from farm import __version__, sheet, video
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
 from farm.contract.messages import Manifest
+from farm.coordinator.picture import FilmWatcher
 from farm.coordinator.report import build_report
 from farm.executor import Outcome, Run
-from farm.frames import FinalFrames
+from farm.frames import FinalFrames, read_final_frames
+from farm.measure import style_losses
 from farm.media import MediaCache
 from farm.png import png_bytes, png_read
 from farm.video import FrameIndex
 
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
-
-READ_AHEAD = 16
-READERS = 4
 SHEET_FRAMES = 6
 PROGRESS_EVERY = 8
 
 
 def assemble_job(run: Run, media: MediaCache) -> Outcome:
-    """Write film, poster, contact sheet, report and, last, `result.json`."""
+    """Write film, poster, contact sheet, figures, report and, last, `result.json`."""
     spec = run.spec
     with run.span("fetch"):
         source = media.path(spec.source)
         index = from_json(FrameIndex, run.store.get(keys.index(run.job)))
-    with tempfile.TemporaryDirectory(prefix="farm-assemble-") as folder:
+    with tempfile.TemporaryDirectory(prefix="farm-assemble-") as folder, FilmWatcher(run, source, index) as watcher:
         film = Path(folder) / ("film" + spec.output.suffix)
         with run.span("encode"):
             encoded = video.encode(
                 film,
-                _final_frames(run),
+                watcher.watched(read_final_frames(run.store, run.job, run.plan)),
                 index=index,
                 source=source,
                 output=spec.output,
@@ -52,26 +44,15 @@ def assemble_job(run: Run, media: MediaCache) -> Outcome:
             video.read_back(film, index, (run.plan.width, run.plan.height))
         with run.span("put"):
             run.store.put_file(keys.output(run.job, film.name), film)
-    _write_pictures(run, source, index)
-    manifests = [from_json(Manifest, run.store.get(key)) for key in run.store.list(keys.manifests(run.job))]
-    report = build_report(run.spec, run.plan, index, encoded, manifests, dict(run.timings_s))
+        _write_pictures(run, source, index)
+        manifests = [from_json(Manifest, run.store.get(key)) for key in run.store.list(keys.manifests(run.job))]
+        with run.span("measure"):
+            picture = watcher.figures(style_losses(manifests, run.plan))
+    report = build_report(run.spec, run.plan, index, encoded, manifests, dict(run.timings_s), picture)
     run.store.put(keys.output(run.job, "report.json"), to_json(report), "application/json")
     result = {"job": run.job, "film": keys.output(run.job, film.name), "frames": encoded.frame_count}
     run.store.put(keys.output(run.job, "result.json"), to_json(result), "application/json")
     return Outcome(versions={"farm": __version__})
-
-
-def _final_frames(run: Run) -> Iterator[NDArray[np.uint8]]:
-    """Every final frame in order, each checked against its SHA-256 as it is read; a few are read ahead."""
-    final = FinalFrames(run.job, run.plan)
-    with ThreadPoolExecutor(READERS, thread_name_prefix="frames") as pool:
-        ahead: deque[Future[bytes]] = deque()
-        for number in range(run.plan.frame_count):
-            ahead.append(pool.submit(run.store.get, final.key(number)))
-            if len(ahead) >= READ_AHEAD:
-                yield png_read(ahead.popleft().result())
-        while ahead:
-            yield png_read(ahead.popleft().result())
 
 
 def _progress(run: Run, count: int, total: int) -> None:

@@ -23,8 +23,9 @@ def build_report(
     encoded: EncodeResult,
     manifests: Sequence[Manifest],
     assemble_s: dict[str, float],
+    picture: dict[str, Any],
 ) -> dict[str, Any]:
-    """The report as plain JSON values; times in seconds."""
+    """The report as plain JSON values; times in seconds. `picture`: the film's figures."""
     painted = [item for item in manifests if item.stage in (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND)]
     began_s = min((item.started_s for item in manifests), default=0.0)
     ended_s = max((item.finished_s for item in painted), default=0.0)
@@ -62,6 +63,7 @@ def build_report(
         "stages": {str(stage): _stage(stage, manifests) for stage in Stage if stage is not Stage.ASSEMBLE},
         "assemble_s": {name: round(value, 3) for name, value in assemble_s.items()},
         "workers": _workers(painted),
+        "picture": picture,
         "losses": {str(stage): _losses(stage, painted) for stage in (Stage.ANCHOR, Stage.STYLIZE)},
     }
 

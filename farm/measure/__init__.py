@@ -11,7 +11,7 @@
 from farm.measure.chart import plot
 from farm.measure.film import FilmMeasurer, measure_film, seam_windows
 from farm.measure.flow import Motion, other_method
-from farm.measure.jobs import measure_job
+from farm.measure.jobs import measure_job, style_losses
 from farm.measure.report import PictureReport
 
 __all__ = [
@@ -23,4 +23,5 @@ __all__ = [
     "other_method",
     "plot",
     "seam_windows",
+    "style_losses",
 ]
