@@ -15,6 +15,8 @@ import torch
 
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
+from farm.contract.params import Color
+from farm.contract.plan import FrameRange
 from farm.contract.spec import Spec
 from farm.executor import Run
 from farm.media import MediaCache
@@ -23,13 +25,16 @@ from farm.settings import Settings
 from farm.store import Store
 from farm.video import FrameIndex, decode
 from worker.device import Device, versions
-from worker.engine import Frame, Network, Painter
+from worker.engine import ColorStatistics, Frame, Network, Painter, color_statistics
 from worker.engine.backbones import load
 
 T = TypeVar("T")
 
 KEPT_PAINTERS = 2
 KEPT_INDEXES = 8
+KEPT_COLORS = 64
+COLOR_FRAMES = 8
+"""Frames of a shot that its colours are taken from: a fade from black has others at its end."""
 
 
 @dataclass(frozen=True)
@@ -57,22 +62,48 @@ class Studio:
         self._network = lru_cache(maxsize=2)(self._load_network)
         self._painters = _Kept[Painter](KEPT_PAINTERS)
         self._indexes = _Kept[FrameIndex](KEPT_INDEXES)
+        self._colors = _Kept[ColorStatistics](KEPT_COLORS)
 
     def painter(self, run: Run) -> Painter:
         """The painter of a job. WeightsMismatch where this worker has other weights than the spec names."""
         spec, size_hw = run.spec, (run.plan.height, run.plan.width)
-        what = to_json([spec.styles, spec.params, spec.weights_sha256, list(size_hw)])
-        return self._painters.get(what, lambda: self._make_painter(spec, size_hw))
+        colors = None if spec.params.color is Color.STYLE else self._shot_colors(run)
+        what = to_json([spec.styles, spec.params, spec.weights_sha256, list(size_hw), colors])
+        return self._painters.get(what, lambda: self._make_painter(spec, size_hw, colors))
 
     def clip(self, run: Run) -> Clip:
         """The job's source."""
         index = self._indexes.get(run.job.encode(), lambda: from_json(FrameIndex, self._store.get(keys.index(run.job))))
         return Clip(self._media.path(run.spec.source), index, (run.plan.width, run.plan.height))
 
-    def _make_painter(self, spec: Spec, size_hw: tuple[int, int]) -> Painter:
+    def _shot_colors(self, run: Run) -> ColorStatistics:
+        """The colours of the shot that the task's frame lies in, from frames spread over it.
+
+        Whoever needs them first stores them, so that all chunks of a shot are painted alike whoever paints them.
+        """
+        shot = next(item for item in run.plan.shots if run.message.start in item)
+        key = keys.colors(run.job, shot.start)
+
+        def look() -> ColorStatistics:
+            if self._store.head(key) is None:
+                with run.span("colors"):
+                    found = color_statistics(self._spread(run, shot))
+                self._store.put_once(key, to_json(found), "application/json")
+            return from_json(ColorStatistics, self._store.get(key))
+
+        return self._colors.get(key.encode(), look)
+
+    def _spread(self, run: Run, shot: FrameRange) -> Iterator[Frame]:
+        clip, count = self.clip(run), min(COLOR_FRAMES, len(shot))
+        for at in range(count):
+            number = shot.start + (2 * at + 1) * len(shot) // (2 * count)
+            run.check()
+            yield from clip.frames(number, number + 1)
+
+    def _make_painter(self, spec: Spec, size_hw: tuple[int, int], colors: ColorStatistics | None) -> Painter:
         network = self._network(spec.params.backbone, spec.weights_sha256)
         styles = [(png_read(self._media.path(item.media).read_bytes()), item.weight) for item in spec.styles]
-        return Painter(network, spec.params, styles, size_hw=size_hw, device=self.device.torch_name)
+        return Painter(network, spec.params, styles, size_hw=size_hw, device=self.device.torch_name, colors=colors)
 
     def _load_network(self, backbone: str, weights_sha256: str) -> Network:
         from farm.contract.params import Backbone

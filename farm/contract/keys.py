@@ -41,6 +41,11 @@ def index(job: str) -> str:
     return job_prefix(job) + "index.json"
 
 
+def colors(job: str, shot_start: int) -> str:
+    """The colours of the shot that begins at a frame, where the job keeps or matches them; written once."""
+    return _frame(job, "colors", shot_start).removesuffix(".png") + ".json"
+
+
 def anchor(job: str, frame: int) -> str:
     """A painted anchor."""
     return _frame(job, "anchors", frame)

@@ -20,6 +20,14 @@ class Backbone(StrEnum):
     VGG19 = "vgg19"  # the reference of Gatys et al.; weights from FARM_WEIGHTS_DIR or the torch cache
 
 
+class Color(StrEnum):
+    """Whose colours the film has."""
+
+    STYLE = "style"  # the style's
+    CONTENT = "content"  # the clip's own: light and shade are painted, the clip's chroma is laid over them
+    MATCH = "match"  # the clip's, on the whole: the style is given the shot's mean and covariance before painting
+
+
 class Optimizer(StrEnum):
     """What moves the pixels."""
 
@@ -61,6 +69,7 @@ class Params:
     content_weight: float = _param(0.1, "How strongly the clip's content is kept.", 0.0, 1e4)
     style_weight: float = _param(1.0, "How strongly the style is painted.", 0.0, 1e4)
     style_scale: float = _param(1.0, "Size of the strokes: the style picture's against the painting's.", 0.25, 4.0)
+    color: Color = _param(Color.STYLE, "Whose colours: the style's, the clip's own, or a match of the two.")
     tv_weight: float = _param(1.0, "Total variation: how smooth the paint lies.", 0.0, 1e4)
     temporal_weight: float = _param(20.0, "How firmly strokes follow the motion from the last frame.", 0.0, 1e6)
     learning_rate: float = _param(0.03, "Adam's step size in [0, 1] pixels; L-BFGS finds its own.", 1e-5, 10.0)

@@ -124,6 +124,19 @@ def test_a_job_is_found_by_the_beginning_of_its_name_or_as_the_newest(shell: She
     assert shell("list", "-n", "1").stdout.splitlines()[1].split()[:4] == [job, "succeeded", "12/12", "swirl"]
 
 
+def test_styles_are_mixed_scaled_and_keep_the_clips_colours(shell: Shell, clip: Path, tmp_path: Path) -> None:
+    how = ["--style-scale", "0.5", "--color", "content", *QUICK]
+    first = shell("submit", clip, "-s", "ember", "-s", "swirl:2", *how, "-o", "one.mp4").stdout
+    again = shell("submit", clip, "-s", "swirl:4", "-s", "ember:2", *how, "--watch")
+    assert again.stdout == first
+    status = shell.data("status", first.strip())
+    assert (status["state"], status["style_name"]) == ("succeeded", "swirl 67% + ember 33%")
+    shell("fetch", first.strip(), "-o", "film.mp4", "--report", "r.json")
+    report = json.loads((tmp_path / "r.json").read_text())
+    assert report["styles"] == [{"name": "swirl", "weight": 1.0}, {"name": "ember", "weight": 0.5}]
+    assert "'none' is no weight" in shell("submit", clip, "-s", "swirl:none", code=2).stderr
+
+
 def test_an_unknown_job_is_refused_with_code_3(shell: Shell) -> None:
     for command in ("status", "watch", "fetch", "cancel", "resume"):
         assert "no job" in shell(command, "nothing-0123456789", code=3).stderr

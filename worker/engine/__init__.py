@@ -9,12 +9,14 @@ A clip is painted with a `Painter`: `paint_first`, then `paint_next` from what `
 
 from worker.engine.backbones import Network
 from worker.engine.blend import blend_frame, raised_cosine_weights
+from worker.engine.color import ColorStatistics, color_statistics
 from worker.engine.flow import Carried, carry, carry_far
 from worker.engine.pixels import Frame
 from worker.engine.stylize import OnStep, Painted, Painter, StepProgress, stylize
 
 __all__ = [
     "Carried",
+    "ColorStatistics",
     "Frame",
     "Network",
     "OnStep",
@@ -24,6 +26,7 @@ __all__ = [
     "blend_frame",
     "carry",
     "carry_far",
+    "color_statistics",
     "raised_cosine_weights",
     "stylize",
 ]

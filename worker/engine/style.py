@@ -18,17 +18,15 @@ from torch import Tensor
 from worker.engine.backbones import Network
 from worker.engine.losses import framed, style_grams
 from worker.engine.pixels import (
-    Frame,
     Image,
     SizeHW,
-    image_from_frame,
     resized,
     size_with_longer_side,
     tensor_from_image,
 )
 
-WeightedStyle = tuple[Frame, float]
-"""A style `(H, W, 3) uint8 sRGB` and its weight, above 0."""
+WeightedStyle = tuple[Image, float]
+"""A style `(H, W, 3) float32, sRGB [0, 1]` and its weight, above 0."""
 
 
 class StyleTargets:
@@ -48,7 +46,7 @@ class StyleTargets:
     ) -> None:
         whole = sum(weight for _, weight in styles)
         self._network = network
-        self._styles = [(image_from_frame(frame), weight / whole) for frame, weight in styles]
+        self._styles = [(image, weight / whole) for image, weight in styles]
         self._scale = scale
         self._device = device
         self._kept: dict[SizeHW, list[Tensor]] = {}

@@ -20,19 +20,20 @@ from farm.contract.params import Params
 from farm.contract.spec import WEIGHTS_SHA256
 from worker.engine import backbones
 from worker.engine.backbones import Network
+from worker.engine.color import ColorStatistics, color_statistics
 from worker.engine.flow import Carried
 from worker.engine.losses import Objective, Pull, losses_by_name
 from worker.engine.optimize import optimized
+from worker.engine.palette import Palette
 from worker.engine.pixels import (
     Frame,
     Image,
     SizeHW,
-    frame_from_tensor,
     image_from_frame,
     resized,
     tensor_from_image,
 )
-from worker.engine.style import StyleTargets, WeightedStyle
+from worker.engine.style import StyleTargets
 
 COARSEST_PX = 80
 """No pyramid level's longer side is smaller: so the coarsest is 80 to 159 px whatever the frame's size."""
@@ -74,22 +75,28 @@ class Painted:
 
 
 class Painter:
-    """Paints frames of one size in one style, or in several mixed by weight."""
+    """Paints frames of one size in one style, or in several mixed by weight.
+
+    `colors` are the clip's, of the whole shot; needed where `params.color` is not the style's.
+    """
 
     def __init__(
         self,
         network: Network,
         params: Params,
-        style: Frame | Sequence[WeightedStyle],
+        style: Frame | Sequence[tuple[Frame, float]],
         *,
         size_hw: SizeHW,
         device: torch.device | str,
+        colors: ColorStatistics | None = None,
     ) -> None:
         self._network = network
         self._params = params
         self._size_hw = size_hw
         self._device = torch.device(device)
-        styles = [(style, 1.0)] if isinstance(style, np.ndarray) else style
+        self._palette = Palette(params.color, colors)
+        frames = [(style, 1.0)] if isinstance(style, np.ndarray) else style
+        styles = [(self._palette.style(frame), weight) for frame, weight in frames]
         self._targets = StyleTargets(network, styles, scale=params.style_scale, device=self._device)
 
     def paint_first(self, content: Frame, *, on_step: OnStep | None = None) -> Painted:
@@ -106,6 +113,7 @@ class Painter:
 
     def _painted(self, content: Image, carried: Carried | None, steps: int, on_step: OnStep | None) -> Painted:
         """Coarse to fine; where a painting is carried, coarse levels paint only what it does not cover."""
+        clip, content, carried = content, self._palette.content(content), self._palette.carried(carried)
         bare = 1.0 if carried is None else 1.0 - float(carried.mask.mean())
         sizes = self._sizes(bare, carried=carried is not None)
         picture = self._tensor(resized(content, sizes[0])) + (0 if carried else self._noise(sizes[0]))
@@ -122,7 +130,7 @@ class Painter:
                 after_step=_reporter(on_step, level, len(sizes), level_steps),
             )
             steps_done += level_steps
-        return Painted(frame_from_tensor(picture), _finite(losses_by_name(terms)), steps_done)
+        return Painted(self._palette.shown(picture, clip), _finite(losses_by_name(terms)), steps_done)
 
     def _effort(self, steps: int, bare: float, *, carried: bool, finest: bool) -> tuple[int, float]:
         """Steps and learning rate of one level; `bare` is the share without carried paint."""
@@ -152,12 +160,12 @@ class Painter:
         return Pull(self._tensor(image), self._tensor(mask[..., None]))
 
     def _noise(self, size_hw: SizeHW) -> Tensor:
-        """`(1, 3, H, W)` from the seed alone; made on the CPU, so every device starts alike."""
+        """`(1, channels, H, W)` from the seed alone; made on the CPU, so every device starts alike."""
         generator = torch.Generator().manual_seed(self._params.seed)
-        return NOISE * torch.randn((1, 3, *size_hw), generator=generator).to(self._device)
+        return NOISE * torch.randn((1, self._palette.channels, *size_hw), generator=generator).to(self._device)
 
     def _tensor(self, image: Image) -> Tensor:
-        return tensor_from_image(image, self._device)
+        return tensor_from_image(image[..., : self._palette.channels], self._device)
 
 
 def pyramid_sizes(size_hw: SizeHW, levels: int) -> list[SizeHW]:
@@ -208,4 +216,5 @@ def stylize(
     chosen = params or Params()
     network = backbones.load(chosen.backbone, WEIGHTS_SHA256[chosen.backbone], device, weights_dir)
     size_hw = (content.shape[0], content.shape[1])
-    return Painter(network, chosen, style, size_hw=size_hw, device=device).paint_first(content, on_step=on_step).frame
+    painter = Painter(network, chosen, style, size_hw=size_hw, device=device, colors=color_statistics([content]))
+    return painter.paint_first(content, on_step=on_step).frame

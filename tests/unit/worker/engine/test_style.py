@@ -16,7 +16,9 @@ LEVEL = (60, 80)
 
 
 def targets(network: Network, *styles: tuple[Frame, float]) -> list[Tensor]:
-    return StyleTargets(network, styles, device="cpu").at(LEVEL)
+    return StyleTargets(network, [(image_from_frame(frame), weight) for frame, weight in styles], device="cpu").at(
+        LEVEL
+    )
 
 
 @pytest.fixture
@@ -56,7 +58,7 @@ def test_a_style_of_half_the_scale_has_strokes_of_half_the_size(network: Network
         return np.repeat(np.tile(wave, (192, 1))[..., None], 3, axis=2)
 
     def at(scale: float, period: int) -> list[Tensor]:
-        return StyleTargets(network, [(striped(period), 1)], scale=scale, device="cpu").at((192, 192))
+        return StyleTargets(network, [(image_from_frame(striped(period)), 1)], scale=scale, device="cpu").at((192, 192))
 
     assert style_loss(at(0.5, 32), at(1.0, 16)) < 0.1 * style_loss(at(1.0, 32), at(1.0, 16))
     assert style_loss(at(2.0, 16), at(1.0, 32)) < 0.5 * style_loss(at(1.0, 16), at(1.0, 32))  # enlarged, it is soft
@@ -84,7 +86,7 @@ def test_the_mean_over_tiles_is_near_the_statistics_of_the_whole_where_borders_h
     scaled = resized(image_from_frame(texture), (240, 336))
     with torch.no_grad():
         whole = style_grams(network, network(framed(tensor_from_image(scaled, "cpu"))))
-    tiled = StyleTargets(network, [(texture, 1)], scale=2.0, device="cpu").at((120, 168))
+    tiled = StyleTargets(network, [(image_from_frame(texture), 1)], scale=2.0, device="cpu").at((120, 168))
     assert style_loss(tiled[:3], whole[:3]) < 0.02
 
 
@@ -93,6 +95,6 @@ def test_the_mean_over_tiles_is_near_the_statistics_of_the_whole_where_borders_h
 def test_the_smallest_levels_have_targets_at_every_scale(
     network: Network, stripes: Frame, scale: float, size_hw: tuple[int, int]
 ) -> None:
-    for layer in StyleTargets(network, [(stripes, 1)], scale=scale, device="cpu").at(size_hw):
+    for layer in StyleTargets(network, [(image_from_frame(stripes), 1)], scale=scale, device="cpu").at(size_hw):
         assert torch.isfinite(layer).all()
         assert layer.abs().sum() > 0
