@@ -13,42 +13,31 @@ Raises only what `farm.contract.errors` lists. Imports no torch.
 from __future__ import annotations
 
 import hashlib
-import json
 import secrets
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from farm.contract import keys
-from farm.contract.codec import from_json, to_json
-from farm.contract.errors import (
-    FarmError,
-    InvalidInput,
-    JobFailed,
-    JobNotFound,
-    ObjectNotFound,
-    WaitTimeout,
-)
-from farm.contract.messages import Queue
+from farm.contract.codec import to_json
+from farm.contract.errors import FarmError, InvalidInput, JobNotFound
+from farm.contract.messages import Priority, Queue
 from farm.contract.params import Params
 from farm.contract.spec import DEFAULT_CHUNK_FRAMES, WEIGHTS_SHA256, Media, Output, Spec, Style
-from farm.contract.states import JobState, TaskState
+from farm.contract.states import JobState
+from farm.job import Job, OnBytes
 from farm.ledger import JobRecord, Ledger, WorkerInfo
 from farm.redis_ledger import RedisLedger
 from farm.settings import NOT_CONFIGURED, Settings
-from farm.status import JobStatus, job_status
+from farm.status import JobStatus
 from farm.style_file import StyleFile, Wanted, load_style, load_styles
 
 if TYPE_CHECKING:
     from celery import Celery
 
     from farm.store import Store
-
-OnProgress = Callable[[JobStatus], None]
-OnBytes = Callable[[int, int], None]
-"""Called with bytes done and bytes in all."""
 
 
 class Farm:
@@ -90,13 +79,16 @@ class Farm:
         params: Params | None = None,
         output: Output | None = None,
         again: bool = False,
+        priority: Priority | None = None,
+        hold: bool = False,
         on_upload: OnBytes | None = None,
     ) -> Job:
         """Submit a clip; returns at once with its job.
 
         `style` is an image file or a built-in style's name, or several to be mixed: a sequence of them, or of pairs
         with their weights, `[("swirl", 2), ("ember", 1)]`. `size_px` is the longer side of the painted film, by
-        default the source's. The same submit twice is one job, unless `again`.
+        default the source's. The same submit twice is one job, unless `again`; a `priority` given with it is its new
+        one. With `hold` a new job begins paused, until `resume`.
         Everything is checked before anything is written: InvalidInput and its kin leave the store as it was.
         """
         clip_path = Path(clip)
@@ -119,7 +111,7 @@ class Farm:
             nonce,
         )
         self._upload(spec, clip_path, style_files, on_upload)
-        return self._start(spec)
+        return self._start(spec, priority, hold)
 
     def job(self, name: str) -> Job:
         """A job by its name, or by the beginning of its name where only one begins so; JobNotFound."""
@@ -160,136 +152,15 @@ class Farm:
             self.store.put_once(keys.media(style.media), style.data, _content_type(style.media.suffix))
         self.store.put_once(keys.spec(spec.job), to_json(spec), "application/json")
 
-    def _start(self, spec: Spec) -> Job:
-        record = JobRecord(spec.job, name=spec.name, style_name=spec.style_name, created_s=time.time())
-        self.ledger.create_job(record)
+    def _start(self, spec: Spec, priority: Priority | None, hold: bool) -> Job:
+        state = JobState.PAUSED if hold else JobState.SUBMITTED
+        record = JobRecord(
+            spec.job, state, spec.name, spec.style_name, time.time(), priority=priority or Priority.NORMAL
+        )
+        if not self.ledger.create_job(record) and priority is not None:
+            self.ledger.set_priority(spec.job, priority)
         self.advance(spec.job)
         return Job(self, spec.job)
-
-
-class Job:
-    """One job of a farm."""
-
-    def __init__(self, farm: Farm, name: str) -> None:
-        self.farm = farm
-        self.name = name
-
-    def __repr__(self) -> str:
-        return f"Job({self.name!r})"
-
-    @cached_property
-    def spec(self) -> Spec:
-        """The job's immutable description."""
-        return from_json(Spec, self._object(keys.spec(self.name)))
-
-    def status(self) -> JobStatus:
-        """The job now. JobNotFound where the ledger does not know it (after a wipe: `resume`)."""
-        ledger = self.farm.ledger
-        record = ledger.job(self.name)
-        if record is None:
-            raise JobNotFound(
-                f"the ledger has no job {self.name}; `farm resume {self.name}` reads it from the store", job=self.name
-            )
-        return job_status(
-            record,
-            ledger.tasks(self.name),
-            ledger.frames_done(self.name),
-            now_s=time.time(),
-            workers_alive=len(self.farm.workers()),
-            coordinators_alive=len(self.farm.coordinators()),
-        )
-
-    def wait(
-        self, on_progress: OnProgress | None = None, *, timeout_s: float | None = None, poll_s: float = 0.5
-    ) -> JobStatus:
-        """Wait until the film is there; `on_progress` is called with each new status.
-
-        JobFailed where the job ends without a film, WaitTimeout after `timeout_s` (the job goes on).
-        """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
-        while True:
-            status = self.status()
-            if on_progress:
-                on_progress(status)
-            if status.state is JobState.SUCCEEDED:
-                return status
-            if status.ended:
-                why = status.error or "it was canceled"
-                raise JobFailed(
-                    f"{self.name} {status.state}: {why}; `farm resume {self.name}` goes on from the frames done",
-                    job=self.name,
-                    state=status.state,
-                )
-            if deadline is not None and time.monotonic() >= deadline:
-                raise WaitTimeout(
-                    f"{self.name} is {status.state} after {timeout_s:g} s and goes on: `farm watch {self.name}`",
-                    job=self.name,
-                    timeout_s=timeout_s,
-                )
-            time.sleep(poll_s)
-
-    def fetch(self, path: str | Path, *, on_progress: OnBytes | None = None) -> Path:
-        """Download the film to `path` (a folder: under the job's name); returns where it lies."""
-        target = Path(path)
-        film = keys.output(self.name, "film" + self.spec.output.suffix)
-        if target.is_dir() or str(path).endswith("/"):
-            target = target / (self.name + self.spec.output.suffix)
-        self._require_film(film)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self.farm.store.get_file(film, target, on_progress=on_progress)
-        return target
-
-    def fetch_output(self, name: str, path: str | Path) -> Path:
-        """Download another output: `contact.png`, `poster.png` or `report.json`."""
-        target = Path(path)
-        key = keys.output(self.name, name)
-        self._require_film(key)
-        target.parent.mkdir(parents=True, exist_ok=True)
-        self.farm.store.get_file(key, target)
-        return target
-
-    def report(self) -> dict[str, Any]:
-        """The job's report: sizes, times by stage and worker, losses, notices."""
-        key = keys.output(self.name, "report.json")
-        self._require_film(key)
-        return dict(json.loads(self._object(key)))
-
-    def cancel(self) -> JobStatus:
-        """Ask the job to stop; its stored frames stay. Ended jobs stay as they are."""
-        self.status()
-        self.farm.ledger.move_job(self.name, JobState.CANCELING)
-        self.farm.advance(self.name)
-        return self.status()
-
-    def resume(self) -> JobStatus:
-        """Go on with a failed, canceled or paused job, or one the ledger forgot, from what the store has."""
-        spec = self.spec
-        ledger = self.farm.ledger
-        ledger.create_job(JobRecord(self.name, name=spec.name, style_name=spec.style_name, created_s=time.time()))
-        for task, record in ledger.tasks(self.name).items():
-            if record.state in (TaskState.FAILED, TaskState.CANCELED):
-                ledger.move_task(self.name, task, TaskState.WAITING, attempt=0, error="")
-        if ledger.move_job(self.name, JobState.SUBMITTED, error="", finished_s=0.0) or not self.status().ended:
-            self.farm.advance(self.name)
-        return self.status()
-
-    def _object(self, key: str) -> bytes:
-        try:
-            return self.farm.store.get(key)
-        except ObjectNotFound as error:
-            raise JobNotFound(f"no job {self.name!r}; `farm list` shows the jobs", job=self.name) from error
-
-    def _require_film(self, key: str) -> None:
-        if self.farm.store.head(key) is not None:
-            return
-        status = self.status()
-        if status.ended and status.state is not JobState.SUCCEEDED:
-            raise JobFailed(
-                f"{self.name} has no film: it {status.state}; `farm resume {self.name}`",
-                job=self.name,
-                state=status.state,
-            )
-        raise WaitTimeout(f"{self.name} is not done, it is {status.state}; `farm watch {self.name}`", job=self.name)
 
 
 def _check_clip(path: Path) -> Media:

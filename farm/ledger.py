@@ -110,6 +110,9 @@ class Ledger(Protocol):
     def move_job(self, job: str, after: JobState, **changes: Any) -> bool:
         """Bring a job to state `after` if its table has that way, with other fields; False if it has not."""
 
+    def set_priority(self, job: str, priority: Priority) -> None:
+        """Change a job's priority; nothing where the ledger does not know it."""
+
     def tasks(self, job: str) -> dict[TaskId, TaskRecord]:
         """All tasks the ledger knows of a job; one it does not know is waiting."""
 

@@ -30,7 +30,7 @@ from urllib.parse import urlsplit
 from farm import redis_scripts
 from farm.contract.codec import from_json, to_json, to_plain
 from farm.contract.errors import AccessDenied, InvalidInput, LedgerUnavailable
-from farm.contract.messages import TaskId, TaskMessage
+from farm.contract.messages import Priority, TaskId, TaskMessage
 from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, JobState, TaskState
 from farm.ledger import HEALTH_TTL_S, JobRecord, Lease, TaskRecord, WorkerHealth, WorkerInfo, task_sources
 
@@ -68,6 +68,7 @@ class RedisLedger:
     @cached_property
     def _scripts(self) -> dict[str, Any]:
         sources = {
+            "change_job": redis_scripts.CHANGE_JOB,
             "move_job": redis_scripts.MOVE_JOB,
             "move_task": redis_scripts.MOVE_TASK,
             "claim": redis_scripts.CLAIM,
@@ -122,6 +123,11 @@ class RedisLedger:
         flat = [part for pair in _checked(JobRecord, changes).items() for part in pair]
         with self._errors():
             return bool(self._scripts["move_job"](keys=[_job_key(job)], args=[after, _any_of(sources), *flat]))
+
+    def set_priority(self, job: str, priority: Priority) -> None:
+        """See Ledger."""
+        with self._errors():
+            self._scripts["change_job"](keys=[_job_key(job)], args=["priority", str(priority)])
 
     def tasks(self, job: str) -> dict[TaskId, TaskRecord]:
         """See Ledger."""

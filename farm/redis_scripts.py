@@ -13,6 +13,13 @@ redis.call('HSET', KEYS[1], 'state', ARGV[1], unpack(ARGV, 3))
 return 1
 """
 
+# KEYS: job. ARGV: names and values.
+CHANGE_JOB = """
+if redis.call('HEXISTS', KEYS[1], 'state') == 0 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV))
+return 1
+"""
+
 # KEYS: tasks, lease. ARGV: task, changes (JSON with the new state), states it may come from, token ('' = nobody's).
 MOVE_TASK = """
 if ARGV[4] == '' then

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from farm.contract.messages import Stage, TaskId
+from farm.contract.messages import Priority, Stage, TaskId
 from farm.contract.states import JOB_ENDED, JobState, TaskState
 from farm.ledger import JobRecord, TaskRecord
 
@@ -39,6 +39,9 @@ class JobStatus:
     workers: tuple[str, ...]  # workers that hold a task of this job
     workers_alive: int  # workers of the whole farm
     coordinators_alive: int
+    priority: Priority = Priority.NORMAL
+    failed_tasks: int = 0  # used up their attempts; the job's other tasks finish first
+    quarantines: dict[str, str] = field(default_factory=dict)  # workers that take no tasks, and why
 
     @property
     def ended(self) -> bool:
@@ -66,6 +69,7 @@ def job_status(
     now_s: float,
     workers_alive: int,
     coordinators_alive: int,
+    quarantines: dict[str, str] | None = None,
 ) -> JobStatus:
     """The status that ledger records amount to."""
     stages = tuple(_stage_status(stage, record, tasks, frames_done) for stage in Stage)
@@ -87,6 +91,9 @@ def job_status(
         workers=tuple(holders),
         workers_alive=workers_alive,
         coordinators_alive=coordinators_alive,
+        priority=record.priority,
+        failed_tasks=sum(task.state is TaskState.FAILED for task in tasks.values()),
+        quarantines=quarantines or {},
     )
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from farm.contract.errors import ObjectNotFound
-from farm.contract.messages import TaskId, TaskMessage
+from farm.contract.messages import Priority, TaskId, TaskMessage
 from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, JobState, TaskState
 from farm.ledger import JobRecord, Lease, TaskRecord, WorkerHealth, WorkerInfo, task_sources
 from farm.store import BINARY, ObjectInfo, OnBytes, PutResult, StoreFeatures, check_sha256
@@ -147,6 +147,12 @@ class MemoryLedger:
                 return False
             self._jobs[job] = replace(self._jobs[job], state=after, **changes)
             return True
+
+    def set_priority(self, job: str, priority: Priority) -> None:
+        """See Ledger."""
+        with self._lock:
+            if job in self._jobs:
+                self._jobs[job] = replace(self._jobs[job], priority=priority)
 
     def tasks(self, job: str) -> dict[TaskId, TaskRecord]:
         """See Ledger."""

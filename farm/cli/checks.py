@@ -153,7 +153,12 @@ def _workers(workers: list[WorkerInfo]) -> Iterator[Check]:
     if not workers:
         yield Check("workers", Verdict.FAIL, "none alive: nothing is painted", "start one: `farm worker`, or `farm up`")
         return
-    yield Check("workers", Verdict.OK, f"{len(workers)} alive")
+    quarantined = [info for info in workers if info.quarantine]
+    if len(quarantined) == len(workers):
+        yield Check("workers", Verdict.FAIL, "all are in quarantine", "mend what they say below, then start them again")
+    else:
+        rest = f", {len(quarantined)} in quarantine" if quarantined else ""
+        yield Check("workers", Verdict.OK, f"{len(workers)} alive{rest}")
     for queue in (Queue.STYLIZE, Queue.BLEND):
         if not any(queue in info.queues for info in workers):
             yield Check("workers", Verdict.FAIL, f"none serves the queue {queue}", "start one that does: `farm worker`")
@@ -164,7 +169,11 @@ def _workers(workers: list[WorkerInfo]) -> Iterator[Check]:
 
 def _worker(info: WorkerInfo) -> Iterator[Check]:
     what = f"{info.device}, {bytes_text(info.memory_bytes)} memory"
-    if 0 < info.memory_bytes < LEAST_MEMORY_BYTES:
+    if info.quarantine:
+        yield Check(
+            f"  {info.name}", Verdict.WARN, f"in quarantine: {info.quarantine}", "mend it, then start that worker again"
+        )
+    elif 0 < info.memory_bytes < LEAST_MEMORY_BYTES:
         yield Check(f"  {info.name}", Verdict.WARN, what, "little memory: paint with a small --size")
     else:
         yield Check(f"  {info.name}", Verdict.OK, what)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from farm.cli import terminal
 from farm.cli.progress import BarProgress, JsonProgress, LineProgress, Progress
 from farm.contract.errors import LedgerUnavailable
+from farm.contract.states import JobState
 
 if TYPE_CHECKING:
     from farm.client import Job
@@ -89,10 +90,15 @@ def lack_of(status: JobStatus) -> str:
     """Who is missing for the job to go on, with the cure; empty where nobody is."""
     if status.ended:
         return ""
+    if status.state is JobState.PAUSED:
+        return f"it is paused; `farm resume {status.job}` goes on"
     if not status.workers_alive and not status.coordinators_alive:
         return "nobody is at work: no coordinator and no worker is alive; start them with `farm up`"
     if not status.coordinators_alive:
         return "no coordinator is alive, so nothing is planned; start one with `farm coordinator`, or `farm up`"
     if not status.workers_alive:
         return "no worker is alive, so nothing is painted; start one with `farm worker`, or `farm up`"
+    if len(status.quarantines) >= status.workers_alive:
+        name, why = next(iter(status.quarantines.items()))
+        return f"every worker is in quarantine; {name}: {why}; mend it and start the worker again"
     return ""

@@ -1,4 +1,4 @@
-"""`farm list`, `status`, `fetch`, `cancel`, `resume`: the jobs of the farm."""
+"""`farm list`, `status`, `fetch`, `cancel`, `pause`, `resume`, `retry`: the jobs of the farm."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from farm.cli.output import (
 from farm.cli.request import AsJson, check_target
 from farm.cli.selection import JobName, chosen_job
 from farm.cli.terminal import put, say, warn
-from farm.contract.messages import Stage
+from farm.contract.messages import Priority, Stage
+from farm.contract.states import JobState
 
 if TYPE_CHECKING:
     from farm.status import JobStatus
@@ -131,8 +132,35 @@ def cancel(job: JobName = None, *, as_json: AsJson = False) -> None:
     _put_after(after, as_json)
 
 
+def pause(job: JobName = None, *, as_json: AsJson = False) -> None:
+    """Stop a job for now; the frames it has stay.
+
+    `farm resume JOB` goes on from them.
+    """
+    from farm.client import Farm
+
+    chosen = chosen_job(Farm.from_settings(), job)
+    ended_before = chosen.status().ended
+    after = chosen.pause()
+    if ended_before:
+        say(f"{after.job} had ended before: it is {after.state}")
+    _put_after(after, as_json)
+
+
+def retry(job: JobName = None, *, as_json: AsJson = False) -> None:
+    """Try again what failed of a job, and only that."""
+    from farm.client import Farm
+
+    chosen = chosen_job(Farm.from_settings(), job)
+    before = chosen.status()
+    after = chosen.retry()
+    if not before.failed_tasks and before.state is not JobState.FAILED:
+        say(f"nothing of {after.job} failed: it is {after.state}")
+    _put_after(after, as_json)
+
+
 def resume(job: JobName = None, *, as_json: AsJson = False) -> None:
-    """Go on with a job that failed, was canceled, or that Redis forgot."""
+    """Go on with a job that is paused or held, failed, was canceled, or that Redis forgot."""
     from farm.client import Farm
 
     after = chosen_job(Farm.from_settings(), job).resume()
@@ -193,6 +221,11 @@ def _facts(status: JobStatus) -> list[tuple[str, Any]]:
         ("speed", speed),
         ("workers", f"{len(status.workers)} of {status.workers_alive} on it {' '.join(status.workers)}".rstrip()),
     ]
+    if status.priority is not Priority.NORMAL:
+        facts.append(("priority", status.priority))
+    if status.failed_tasks:
+        facts.append(("failed tasks", f"{status.failed_tasks}; `farm explain {status.job}` says why"))
+    facts += [("quarantine", f"{name}: {why}") for name, why in status.quarantines.items()]
     if status.error:
         facts.append(("error", status.error))
     return facts

@@ -68,6 +68,14 @@ def put_lines(renderable: Any) -> None:
     sys.stdout.flush()
 
 
+def put_text(text: str) -> None:
+    """Lines of foreign text on stdout, set in a little; control characters are shown, not obeyed."""
+    for line in text.splitlines():
+        shown = "".join(char if char.isprintable() else "�" for char in line.expandtabs())
+        sys.stdout.write(f"  {shown}".rstrip() + "\n")
+    sys.stdout.flush()
+
+
 def state_text(state: str) -> Text:
     """A job's state in its colour."""
     from rich.text import Text

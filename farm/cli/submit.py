@@ -26,6 +26,8 @@ from farm.cli.request import (
     request_from,
 )  # fmt: skip
 from farm.cli.terminal import put, say, warn
+from farm.contract.errors import InvalidInput, InvalidParameter
+from farm.contract.messages import Priority
 from farm.contract.params import Params
 from farm.contract.states import JobState
 
@@ -50,6 +52,13 @@ def submit(
             "--output", "-o", metavar="FILE", help="Wait for the film, and write it here.", show_default=False
         ),
     ] = None,
+    priority: Annotated[
+        str | None,
+        typer.Option(
+            "--priority", metavar="|".join(Priority), help="Whose tasks go first. (default: normal)", show_default=False
+        ),
+    ] = None,
+    hold: Annotated[bool, typer.Option("--hold", help="Only hand it over: `farm resume JOB` lets it begin.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the job to its end.")] = False,
     as_json: AsJson = False,
     params: Params,
@@ -64,20 +73,30 @@ def submit(
     request = request_from(clip, style, params, size=size, chunk=chunk, codec=codec, crf=crf, again=again)
     if output:
         check_target(output, request.output.suffix, clip)
+    wanted = priority_of(priority)
+    if hold and (watch or output):
+        raise InvalidInput("--hold does not go with --watch or --output: a held job makes no film; leave one out")
     farm = Farm.from_settings()
-    job, status = send(farm, request)
+    job, status = send(farm, request, wanted, hold)
     if not as_json:
         put(job.name)
     if watch or output:
         status = watch_to_end(job)
-    else:
+    elif not hold:
         say(f"`farm watch {job.name}` follows it, `farm fetch {job.name}` gets the film")
     film = fetch_film(job, output) if output else None
     if as_json:
         put_json({**job_plain(status), "film": film})
 
 
-def send(farm: Farm, request: Request) -> tuple[Job, JobStatus]:
+def priority_of(text: str | None) -> Priority | None:
+    """A priority by its name; InvalidParameter where it is none."""
+    if text is None or text in list(Priority):
+        return None if text is None else Priority(text)
+    raise InvalidParameter(f"--priority {text!r} is not known; give {', '.join(Priority)}", name="priority", value=text)
+
+
+def send(farm: Farm, request: Request, priority: Priority | None = None, hold: bool = False) -> tuple[Job, JobStatus]:
     """Submit a request, with a bar for a long upload; says what came of it."""
     from farm.cli.transfer import Transfer
 
@@ -91,6 +110,8 @@ def send(farm: Farm, request: Request) -> tuple[Job, JobStatus]:
             params=request.params,
             output=request.output,
             again=request.again,
+            priority=priority,
+            hold=hold,
             on_upload=transfer.show,
         )
     status = job.status()
@@ -116,7 +137,7 @@ def _note_state(status: JobStatus, asked_s: float) -> None:
     if status.created_s < asked_s:
         cure = {
             JobState.SUCCEEDED: "its film is there",
-            JobState.FAILED: f"`farm resume {status.job}` tries again",
+            JobState.FAILED: f"`farm retry {status.job}` tries again",
             JobState.CANCELED: f"`farm resume {status.job}` goes on",
             JobState.PAUSED: f"`farm resume {status.job}` goes on",
         }.get(status.state, "it goes on")

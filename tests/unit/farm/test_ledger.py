@@ -182,6 +182,12 @@ def test_a_job_may_begin_paused_and_keeps_its_priority(ledger: Ledger) -> None:
     assert ledger.create_job(held)
     assert ledger.job(JOB) == held
     assert ledger.move_job(JOB, JobState.SUBMITTED)
+    ledger.set_priority(JOB, Priority.LOW)
+    ledger.set_priority("other-0123456789", Priority.LOW)
+    changed = ledger.job(JOB)
+    assert changed is not None
+    assert (changed.priority, changed.state) == (Priority.LOW, JobState.SUBMITTED)
+    assert ledger.job("other-0123456789") is None
 
 
 def test_one_of_many_takes_the_turn(ledger: Ledger) -> None:

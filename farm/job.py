@@ -1,0 +1,262 @@
+"""One job of a farm, for programs: its progress, its film, and what a user may ask of it.
+
+Made by `farm.client.Farm.submit` and `Farm.job`. What is asked is written to the ledger, and outlasts every process.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from farm.contract import keys
+from farm.contract.codec import from_json
+from farm.contract.errors import (
+    AccessDenied,
+    InvalidInput,
+    JobFailed,
+    JobNotFound,
+    ObjectNotFound,
+    StoreUnavailable,
+    WaitTimeout,
+)
+from farm.contract.messages import Priority, Stage, TaskId
+from farm.contract.plan import Plan
+from farm.contract.spec import Spec
+from farm.contract.states import JOB_LIVE, JobState, TaskState
+from farm.ledger import JobRecord
+from farm.status import JobStatus, job_status
+
+if TYPE_CHECKING:
+    from farm.client import Farm
+    from farm.explain import Facts, Reason
+
+OnProgress = Callable[[JobStatus], None]
+OnBytes = Callable[[int, int], None]
+"""Called with bytes done and bytes in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class TaskLogText:
+    """What one attempt at one task said."""
+
+    task: TaskId
+    attempt: int
+    text: str
+
+
+class Job:
+    """One job of a farm."""
+
+    def __init__(self, farm: Farm, name: str) -> None:
+        self.farm = farm
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"Job({self.name!r})"
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The job's immutable description."""
+        return from_json(Spec, self._object(keys.spec(self.name)))
+
+    def status(self) -> JobStatus:
+        """The job now. JobNotFound where the ledger does not know it (after a wipe: `resume`)."""
+        ledger = self.farm.ledger
+        record = ledger.job(self.name)
+        if record is None:
+            raise JobNotFound(
+                f"the ledger has no job {self.name}; `farm resume {self.name}` reads it from the store", job=self.name
+            )
+        workers = self.farm.workers()
+        return job_status(
+            record,
+            ledger.tasks(self.name),
+            ledger.frames_done(self.name),
+            now_s=time.time(),
+            workers_alive=len(workers),
+            coordinators_alive=len(self.farm.coordinators()),
+            quarantines={info.name: info.quarantine for info in workers if info.quarantine},
+        )
+
+    def wait(
+        self, on_progress: OnProgress | None = None, *, timeout_s: float | None = None, poll_s: float = 0.5
+    ) -> JobStatus:
+        """Wait until the film is there; `on_progress` is called with each new status.
+
+        JobFailed where the job ends without a film, WaitTimeout after `timeout_s` (the job goes on).
+        """
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        while True:
+            status = self.status()
+            if on_progress:
+                on_progress(status)
+            if status.state is JobState.SUCCEEDED:
+                return status
+            if status.ended:
+                why = status.error or "it was canceled"
+                again = "retry" if status.state is JobState.FAILED else "resume"
+                raise JobFailed(
+                    f"{self.name} {status.state}: {why}; `farm {again} {self.name}` goes on from the frames done",
+                    job=self.name,
+                    state=status.state,
+                )
+            if deadline is not None and time.monotonic() >= deadline:
+                raise WaitTimeout(
+                    f"{self.name} is {status.state} after {timeout_s:g} s and goes on: `farm watch {self.name}`",
+                    job=self.name,
+                    timeout_s=timeout_s,
+                )
+            time.sleep(poll_s)
+
+    def fetch(self, path: str | Path, *, on_progress: OnBytes | None = None) -> Path:
+        """Download the film to `path` (a folder: under the job's name); returns where it lies."""
+        target = Path(path)
+        film = keys.output(self.name, "film" + self.spec.output.suffix)
+        if target.is_dir() or str(path).endswith("/"):
+            target = target / (self.name + self.spec.output.suffix)
+        self._require_film(film)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.farm.store.get_file(film, target, on_progress=on_progress)
+        return target
+
+    def fetch_output(self, name: str, path: str | Path) -> Path:
+        """Download another output: `contact.png`, `poster.png` or `report.json`."""
+        target = Path(path)
+        key = keys.output(self.name, name)
+        self._require_film(key)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        self.farm.store.get_file(key, target)
+        return target
+
+    def report(self) -> dict[str, Any]:
+        """The job's report: sizes, times by stage and worker, losses, notices."""
+        key = keys.output(self.name, "report.json")
+        self._require_film(key)
+        return dict(json.loads(self._object(key)))
+
+    def cancel(self) -> JobStatus:
+        """Ask the job to stop; its stored frames stay. Ended jobs stay as they are."""
+        self.status()
+        self.farm.ledger.move_job(self.name, JobState.CANCELING)
+        self.farm.advance(self.name)
+        return self.status()
+
+    def pause(self) -> JobStatus:
+        """Ask the job to stop for now; frames done stay. Ended jobs stay as they are."""
+        self.status()
+        self.farm.ledger.move_job(self.name, JobState.PAUSING)
+        self.farm.advance(self.name)
+        return self.status()
+
+    def resume(self) -> JobStatus:
+        """Go on with a failed, canceled or paused job, or one the ledger forgot, from what the store has."""
+        spec = self.spec
+        record = JobRecord(self.name, name=spec.name, style_name=spec.style_name, created_s=time.time())
+        self.farm.ledger.create_job(record)
+        return self._go_on(TaskState.FAILED, TaskState.CANCELED)
+
+    def retry(self) -> JobStatus:
+        """Try again what failed, and only that. A job of which nothing failed stays as it is."""
+        status = self.status()
+        if status.state is JobState.FAILED:
+            return self._go_on(TaskState.FAILED, TaskState.CANCELED)
+        if status.state in JOB_LIVE:
+            return self._go_on(TaskState.FAILED)
+        return status
+
+    def set_priority(self, priority: Priority) -> None:
+        """Change whose tasks go first; those queued already keep their place."""
+        self.status()
+        self.farm.ledger.set_priority(self.name, priority)
+
+    def explain(self) -> list[Reason]:
+        """Why the job is where it is, in plain words, the gravest reason first. JobNotFound where nobody knows it."""
+        from farm.explain import explain
+
+        return explain(self._facts())
+
+    def logs(self, frame: int | None = None) -> Iterator[TaskLogText]:
+        """The log lines of the job's tasks, attempt by attempt; with `frame` those of its chunk and boundary."""
+        starts = None if frame is None else self._starts_at(frame)
+        order = {stage: number for number, stage in enumerate(Stage)}
+        found = [(keys.task_of_log(key), key) for key in self.farm.store.list(keys.logs(self.name))]
+        for task, key in sorted(found, key=lambda item: (order[item[0].stage], item[1])):
+            if starts is None or (task.start in starts and task.stage not in (Stage.PLAN, Stage.ASSEMBLE)):
+                attempt = int(key.rsplit("/", 1)[1].partition("-")[0])
+                yield TaskLogText(task, attempt, self.farm.store.get(key).decode(errors="replace"))
+
+    def _starts_at(self, frame: int) -> set[int]:
+        """The starts of the chunk and the boundary that frame is in."""
+        plan = self._plan()
+        if plan is None or not 0 <= frame < plan.frame_count:
+            many = "not planned yet" if plan is None else f"frames 0 to {plan.frame_count - 1}"
+            raise InvalidInput(f"--chunk {frame} is no frame of {self.name}: it has {many}")
+        chunks = {chunk.start for chunk in plan.chunks if frame in chunk.frames}
+        return chunks | {boundary.start for boundary in plan.boundaries if frame in boundary.frames}
+
+    def _plan(self) -> Plan | None:
+        try:
+            return from_json(Plan, self.farm.store.get(keys.plan(self.name)))
+        except ObjectNotFound:
+            return None
+
+    def _facts(self) -> Facts:
+        from farm.explain import Facts
+
+        ledger, store_error, spec, plan = self.farm.ledger, "", None, None
+        try:
+            self.farm.store.check()
+            spec, plan = self.spec, self._plan()
+        except (StoreUnavailable, AccessDenied) as error:
+            store_error = error.message
+        tasks = ledger.tasks(self.name)
+        running = [task for task, item in tasks.items() if item.state is TaskState.RUNNING]
+        others = [item for item in ledger.jobs() if item.job != self.name and item.state in JOB_LIVE]
+        return Facts(
+            self.name,
+            ledger.job(self.name),
+            time.time(),
+            tasks,
+            frozenset(ledger.leased(self.name, running)),
+            spec,
+            plan,
+            tuple(ledger.workers()),
+            tuple((item, ledger.tasks(item.job)) for item in others),
+            self.farm.settings.max_attempts,
+            store_error,
+        )
+
+    def _go_on(self, *states: TaskState) -> JobStatus:
+        """Give the tasks in `states` all their attempts again, and the job its way."""
+        ledger = self.farm.ledger
+        for task, record in ledger.tasks(self.name).items():
+            if record.state in states:
+                ledger.move_task(
+                    self.name, task, TaskState.WAITING, attempt=0, error="", retry_at_s=0.0, failed_on=(), failed_s=0.0
+                )
+        if ledger.move_job(self.name, JobState.SUBMITTED, error="", finished_s=0.0) or not self.status().ended:
+            self.farm.advance(self.name)
+        return self.status()
+
+    def _object(self, key: str) -> bytes:
+        try:
+            return self.farm.store.get(key)
+        except ObjectNotFound as error:
+            raise JobNotFound(f"no job {self.name!r}; `farm list` shows the jobs", job=self.name) from error
+
+    def _require_film(self, key: str) -> None:
+        if self.farm.store.head(key) is not None:
+            return
+        status = self.status()
+        if status.ended and status.state is not JobState.SUCCEEDED:
+            raise JobFailed(
+                f"{self.name} has no film: it {status.state}; `farm resume {self.name}`",
+                job=self.name,
+                state=status.state,
+            )
+        raise WaitTimeout(f"{self.name} is not done, it is {status.state}; `farm watch {self.name}`", job=self.name)
