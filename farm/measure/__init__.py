@@ -9,6 +9,7 @@
 """
 
 from farm.measure.chart import plot
+from farm.measure.clips import measure_clips
 from farm.measure.film import FilmMeasurer, measure_film, seam_windows
 from farm.measure.flow import Motion, other_method
 from farm.measure.jobs import measure_job, style_losses
@@ -18,6 +19,7 @@ __all__ = [
     "FilmMeasurer",
     "Motion",
     "PictureReport",
+    "measure_clips",
     "measure_film",
     "measure_job",
     "other_method",

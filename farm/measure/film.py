@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from itertools import pairwise
 from typing import Protocol
 
 import cv2
@@ -22,6 +23,9 @@ MAX_SIDE_PX = 640
 UNBLENDED_WINDOW_FRAMES = 6
 """Length of a boundary's window where no blend gives it one."""
 THREADS = 2
+
+OnFrame = Callable[[int], None]
+"""Called with the number of frames measured so far."""
 
 
 class Range(Protocol):
@@ -47,6 +51,7 @@ def measure_film(
     style_losses: Mapping[int, float] | None = None,
     judge: FlowMethod | Iterable[Motion | None] = FlowMethod.FARNEBACK,
     reference: Iterable[Frame] | None = None,
+    on_frame: OnFrame | None = None,
 ) -> PictureReport:
     """Measure a painted film against its source.
 
@@ -59,6 +64,8 @@ def measure_film(
     with FilmMeasurer(judge, cuts) as film:
         for source, painted, other in _together(source_frames, painted_frames, reference):
             film.add(source, painted, other)
+            if on_frame:
+                on_frame(film.frame_count)
         return film.report(shots=shots, boundaries=boundaries, style_losses=style_losses)
 
 
@@ -78,6 +85,11 @@ class FilmMeasurer:
 
     def __exit__(self, *_: object) -> None:
         self._pool.shutdown()
+
+    @property
+    def frame_count(self) -> int:
+        """How many frames were added."""
+        return self._tally.count
 
     def add(self, source: Frame, painted: Frame, reference: Frame | None = None) -> None:
         """Measure the next frame. `source` is scaled to `painted`'s size; `reference` must have it."""
@@ -157,7 +169,7 @@ def seam_windows(plan: Plan) -> tuple[FrameRange, ...]:
     """A plan's blend windows; where it blends none, the first frames of each chunk that follows one in its shot."""
     if plan.boundaries:
         return tuple(boundary.frames for boundary in plan.boundaries)
-    joins = [later for earlier, later in zip(plan.chunks, plan.chunks[1:], strict=False) if earlier.shot == later.shot]
+    joins = [later for earlier, later in pairwise(plan.chunks) if earlier.shot == later.shot]
     return tuple(FrameRange(chunk.start, min(chunk.stop, chunk.start + UNBLENDED_WINDOW_FRAMES)) for chunk in joins)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farm import video
@@ -12,7 +13,8 @@ from farm.contract.errors import InvalidInput
 from farm.contract.messages import Manifest, Stage
 from farm.contract.plan import Plan
 from farm.frames import read_final_frames
-from farm.measure.film import measure_film, seam_windows
+from farm.measure.clips import reference_frames
+from farm.measure.film import OnFrame, measure_film, seam_windows
 from farm.measure.flow import Frame, other_method
 from farm.measure.report import PictureReport
 from farm.media import MediaCache
@@ -24,11 +26,11 @@ if TYPE_CHECKING:
 STYLE_LOSS = "style"
 
 
-def measure_job(job: Job, *, against: Job | Iterable[Frame] | None = None) -> PictureReport:
+def measure_job(job: Job, *, against: Job | str | Path | None = None, on_frame: OnFrame | None = None) -> PictureReport:
     """Measure a job's final frames as they lie in the store, before any encoding.
 
-    `against`: the same clip painted in one chunk per shot, a job or its frames `(H, W, 3) uint8 sRGB`. WaitTimeout
-    or JobFailed where a job has no film, InvalidInput where the two are not of one clip and size.
+    `against`: the same clip painted in one chunk per shot, a job or a film's file. WaitTimeout or JobFailed where a
+    job has no film, InvalidInput where the two are not of one clip and size.
     """
     job.report()  # the client says best why there is no film
     store, spec = job.farm.store, job.spec
@@ -43,6 +45,7 @@ def measure_job(job: Job, *, against: Job | Iterable[Frame] | None = None) -> Pi
         style_losses=style_losses(_manifests(job), plan),
         judge=other_method(spec.params.flow),
         reference=_reference(job, plan, against),
+        on_frame=on_frame,
     )
 
 
@@ -70,11 +73,11 @@ def _manifests(job: Job) -> list[Manifest]:
     return [from_json(Manifest, store.get(key)) for key in store.list(keys.manifests(job.name))]
 
 
-def _reference(job: Job, plan: Plan, against: Job | Iterable[Frame] | None) -> Iterable[Frame] | None:
-    from farm.client import Job as ClientJob
-
-    if not isinstance(against, ClientJob):
-        return against
+def _reference(job: Job, plan: Plan, against: Job | str | Path | None) -> Iterable[Frame] | None:
+    if against is None:
+        return None
+    if isinstance(against, str | Path):
+        return reference_frames(against, (plan.width, plan.height), plan.frame_count)
     against.report()
     other = _plan(against)
     if against.spec.source.sha256 != job.spec.source.sha256:
