@@ -1,0 +1,158 @@
+"""Judging flows against the exact motion of synthetic clips."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+import synthetic
+
+from farm.contract.errors import InvalidParameter
+from farm.contract.params import FlowMethod
+from farm.measure.flow import (
+    EstimatedMotion,
+    KnownMotion,
+    Motion,
+    camera_shift,
+    flow_estimate,
+    inside,
+    luma,
+    motion_boundary,
+    other_method,
+    round_trip,
+)
+
+SIZE = (160, 96)
+
+
+@pytest.fixture
+def pool() -> Iterator[ThreadPoolExecutor]:
+    with ThreadPoolExecutor(2) as threads:
+        yield threads
+
+
+def uniform(x: float, y: float, size_hw: tuple[int, int] = (8, 12)) -> np.ndarray:
+    return np.full((*size_hw, 2), (x, y), np.float32)
+
+
+def test_a_film_is_judged_with_the_method_it_was_not_painted_with() -> None:
+    assert other_method(FlowMethod.DIS) is FlowMethod.FARNEBACK
+    assert other_method(FlowMethod.FARNEBACK) is FlowMethod.DIS
+
+
+@pytest.mark.parametrize("method", FlowMethod)
+@pytest.mark.parametrize("step_px", [3.0, 2.5, 40.0])
+def test_a_pan_is_found_and_trusted_however_fast(method: FlowMethod, step_px: float, pool: ThreadPoolExecutor) -> None:
+    clip = synthetic.pan(SIZE, 2, step_px)
+    before, now = clip.frames()
+    motion, exact = EstimatedMotion(method, pool).motion(before, now, cut=False), clip.motion_at(1)
+    assert motion is not None
+    assert exact is not None
+    trusted = motion.trust & exact.trust
+    assert trusted.sum() > 0.85 * exact.trust.sum()
+    assert np.linalg.norm(motion.flow_ba - exact.flow_ba, axis=-1)[trusted].mean() < 0.15
+    assert (motion.trust & ~exact.trust).sum() <= 0.02 * trusted.size  # what was not in the last frame is not trusted
+
+
+@pytest.mark.parametrize("method", FlowMethod)
+def test_zoom_and_rotation_are_found(method: FlowMethod, pool: ThreadPoolExecutor) -> None:
+    clip = synthetic.zoom_rotation(SIZE, 10)
+    frames = list(clip.frames())
+    motion, exact = EstimatedMotion(method, pool).motion(frames[8], frames[9], cut=False), clip.motion_at(9)
+    assert motion is not None
+    assert exact is not None
+    assert np.median(np.linalg.norm(motion.flow_ba - exact.flow_ba, axis=-1)[motion.trust]) < 0.15
+
+
+def test_what_was_covered_in_the_last_frame_is_hardly_trusted(pool: ThreadPoolExecutor) -> None:
+    """By DIS. Farneback's windows smooth over a bared sky: both ways agree, and what is bared counts as error."""
+    clip = synthetic.layers((320, 180), 2, (0.0, -8.0))
+    before, now = clip.frames()
+    motion, exact = EstimatedMotion(FlowMethod.DIS, pool).motion(before, now, cut=False), clip.motion_at(1)
+    assert motion is not None
+    assert exact is not None
+    assert motion.trust[exact.trust].mean() > 0.9
+    assert motion.trust[~exact.trust].mean() < 0.5
+
+
+def test_at_a_cut_there_is_no_motion(pool: ThreadPoolExecutor) -> None:
+    before, now = synthetic.pan(SIZE, 2).frames()
+    assert EstimatedMotion(FlowMethod.DIS, pool).motion(before, now, cut=True) is None
+
+
+@pytest.mark.parametrize("shift", [(7, 0), (-3, 5), (0, -11), (0, 0)])
+def test_the_camera_shift_is_where_most_of_the_picture_went(shift: tuple[int, int]) -> None:
+    canvas = luma(next(synthetic.pan((200, 140), 1).frames()))
+    x, y = shift
+    a, b = canvas[20:110, 20:160], canvas[20 - y : 110 - y, 20 - x : 160 - x]
+    assert camera_shift(a, b) == shift
+
+
+def test_a_flow_that_starts_from_a_shift_is_relative_to_the_picture_as_it_is() -> None:
+    before, now = (luma(frame) for frame in synthetic.pan(SIZE, 2, 6.0).frames())
+    flow = flow_estimate(now, before, FlowMethod.DIS, (6, 0))
+    assert np.abs(np.median(flow, axis=(0, 1)) - (6, 0)).max() < 0.05
+
+
+@pytest.mark.parametrize("method", FlowMethod)
+@pytest.mark.parametrize("size_wh", [(16, 16), (33, 18)])
+def test_tiny_frames_have_flow_of_their_size(
+    method: FlowMethod, size_wh: tuple[int, int], pool: ThreadPoolExecutor
+) -> None:
+    frame = np.random.default_rng(0).integers(0, 256, (*size_wh[::-1], 3), dtype=np.uint8)
+    motion = EstimatedMotion(method, pool).motion(frame, frame, cut=False)
+    assert motion is not None
+    assert motion.flow_ba.shape == (*size_wh[::-1], 2)
+    assert np.abs(motion.flow_ba).max() < 0.2  # nothing moved
+
+
+def test_a_round_trip_that_closes_is_trusted_and_one_that_does_not_is_not() -> None:
+    flow = uniform(2, 0)
+    assert round_trip(flow, -flow)[:, :10].all()
+    assert not round_trip(flow, -flow)[:, 10:].any()  # two columns come from outside
+    assert not round_trip(flow, uniform(0, 0)).any()  # |w + ŵ|² = 4 ≥ 0.01·4 + 0.5
+
+
+def test_a_step_in_the_flow_is_a_boundary() -> None:
+    flow = uniform(0, 0)
+    flow[:, 6:, 0] = 1
+    found = motion_boundary(flow)
+    assert found[:, 5:7].all()  # |∇u|² = 0.25 > 0.012
+    assert not found[:, :5].any()
+    assert not found[:, 7:].any()
+
+
+def test_the_last_row_and_column_are_inside() -> None:
+    assert inside(uniform(0, 0)).all()
+    assert inside(uniform(1, 0)).sum() == 8 * 11
+    assert inside(uniform(0, -0.5)).sum() == 7 * 12
+
+
+def test_exact_motion_is_trusted_but_at_boundaries_and_outside() -> None:
+    flow = uniform(1, 0)
+    flow[:, 6:, 0] = 4
+    trust = np.ones((8, 12), np.bool_)
+    trust[0] = False
+    frame = np.zeros((8, 12, 3), np.uint8)
+    motion = KnownMotion([Motion(flow, trust)]).motion(frame, frame, cut=False)
+    assert motion is not None
+    assert not motion.trust[0].any()
+    assert not motion.trust[:, 5:7].any()
+    assert not motion.trust[:, 8:].any()
+    assert motion.trust[1:, :5].all()
+
+
+def test_too_few_exact_flows_are_refused() -> None:
+    frame = np.zeros((8, 12, 3), np.uint8)
+    judge = KnownMotion([None])
+    assert judge.motion(frame, frame, cut=False) is None
+    with pytest.raises(InvalidParameter, match="fewer exact flows"):
+        judge.motion(frame, frame, cut=False)
+
+
+def test_exact_flow_of_another_size_is_refused() -> None:
+    frame = np.zeros((4, 4, 3), np.uint8)
+    with pytest.raises(InvalidParameter, match="the exact flow is 12×8, the film 4×4"):
+        KnownMotion([Motion(uniform(0, 0), np.ones((8, 12), np.bool_))]).motion(frame, frame, cut=False)
