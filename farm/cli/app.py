@@ -11,7 +11,7 @@ import typer
 from typer.main import get_command
 
 from farm import __version__
-from farm.cli import demo, doctor, jobs, render, services, styles, submit, watch
+from farm.cli import demo, doctor, explain, jobs, measure, render, services, styles, submit, watch
 from farm.cli.failures import exit_code_of, report
 from farm.cli.help import HelpCommand, HelpGroup
 from farm.cli.terminal import put
@@ -34,7 +34,9 @@ def build() -> typer.Typer:
     _add(app, PAINT, render=render.render, submit=submit.submit, styles=styles.styles)
     _add(
         app, JOBS, list=jobs.list_jobs, status=jobs.status, watch=watch.watch,
-        fetch=jobs.fetch, cancel=jobs.cancel, resume=jobs.resume,
+        explain=explain.explain, logs=explain.logs,
+        fetch=jobs.fetch, measure=measure.measure,
+        cancel=jobs.cancel, pause=jobs.pause, resume=jobs.resume, retry=jobs.retry,
     )  # fmt: skip
     _add(
         app, SERVICES, up=services.up, down=services.down, doctor=doctor.doctor,
