@@ -92,4 +92,4 @@ def worst_boundary(excess: Mapping[str, Mapping[int, Sequence[float]]]) -> tuple
 def _shown(value: float, percent: bool = False) -> str:
     if percent:
         return f"{value:.1%}"
-    return f"{value:.0f}" if value >= 100 else f"{value:.3g}" if value >= 10 else f"{value:.2f}"
+    return f"{value:.1f}" if value >= 10 else f"{value:.3f}".removesuffix("0")

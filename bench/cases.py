@@ -108,7 +108,7 @@ def fresh_frames(count: int, each: int = FRESH_FRAMES) -> list[int]:
 
 def tenth_of(count: int) -> int:
     """How many frames a tenth of a shot is; one at least."""
-    return max(1, round(count / 10))
+    return max(1, count // 10)
 
 
 def _ask(case: Case, path: Path, frames: int, chunk: int, scope: Scope, coherence: Coherence) -> Ask:

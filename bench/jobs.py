@@ -18,9 +18,9 @@ from pathlib import Path
 from bench.pace import Pace, clock, units
 from farm import video
 from farm.client import Farm, Job
+from farm.contract import keys
 from farm.contract.codec import from_json
-from farm.contract.errors import FarmError, JobFailed, JobNotFound
-from farm.contract.keys import manifests, plan, task_of_manifest
+from farm.contract.errors import FarmError, JobFailed, JobNotFound, WaitTimeout
 from farm.contract.messages import Manifest, Stage
 from farm.contract.params import Coherence, Params
 from farm.contract.plan import Plan
@@ -33,9 +33,13 @@ from farm.status import JobStatus
 ROOT = Path(__file__).parents[1]
 FARMS = ROOT / "out" / "bench-picture"
 PAINTING_CODE = ("worker/**/*.py", "farm/plan.py", "farm/shots.py", "farm/frames.py", "farm/png.py", "farm/video/*.py")
+NOT_PAINTING = ("worker/app.py", "worker/tasks.py", "worker/device.py", "worker/__main__.py", "farm/video/encoder.py")
 JOB_LIMIT_S = 3 * 3600.0
 SAY_EVERY_S = 30.0
-AGAIN_FILE = "again.json"
+REGISTER_FILE = "painted.json"
+"""Which job an ask became: in the farm's folder."""
+STORED_BEFORE_CANCEL = 3
+INTERRUPT_LIMIT_S, POLL_S = 600.0, 0.1
 
 Say = Callable[[str], None]
 
@@ -89,37 +93,50 @@ class Workshop:
             self._jobs[ask] = self._painted(ask, f"[{number}/{len(wanted)}] {ask.label}", pace)
         return {ask: self._jobs[ask] for ask in asks}
 
-    def again(self, name: str, ask: Ask, during: Callable[[Job], None] = lambda _job: None) -> Job:
-        """The job painted once more under another name; `name` finds it in a later run.
+    def known(self, ask: Ask) -> Job | None:
+        """The job of `ask` where this farm has its film already; nothing is painted."""
+        return self._registered(repr(ask))
 
-        `during` is called when it has been submitted, and may cancel and resume it.
+    def again(self, name: str, ask: Ask, during: Callable[[Job], None] = lambda _job: None, workers: int = 1) -> Job:
+        """The job painted once more under another name, by which a later run finds it.
+
+        `during` is called when it has been submitted, and may cancel and resume it. With more `workers` than there
+        are, more are started, each with as many threads as the first; they stay.
         """
-        file = self.home / AGAIN_FILE
-        known: dict[str, str] = json.loads(file.read_text()) if file.is_file() else {}
-        if name in known:
-            with suppress(JobNotFound, JobFailed):
-                job = self.farm.job(known[name])
-                if job.status().state is JobState.SUCCEEDED:
-                    self._say(f"{name}: painted before")
-                    return job
+        key = f"{name}: {ask!r}"
+        if (job := self._registered(key)) is not None:
+            self._say(f"{name}: painted before")
+            return job
+        if workers > 1:
+            more = settings_for(self.home, self.farm.settings.threads * workers)
+            Stack(self.home, more).up(workers=workers, flower=False)
         self._say(f"{name}: {ask.label}")
         job = self._submit(ask, again=True)
         during(job)
         job.wait(timeout_s=JOB_LIMIT_S)
-        file.write_text(json.dumps({**known, name: job.name}, indent=1))
+        self._register(key, job)
         return job
 
-    def workers(self, count: int) -> None:
-        """Have `count` workers, each with as many threads as the first; never fewer than there are."""
-        threads = self.farm.settings.threads
-        more = Stack(self.home, settings_for(self.home, threads * count))
-        more.up(workers=count, flower=False)
+    def _registered(self, key: str) -> Job | None:
+        name = self._register_now().get(key)
+        with suppress(JobNotFound, JobFailed):
+            if name is not None and (job := self.farm.job(name)).status().state is JobState.SUCCEEDED:
+                return job
+        return None
+
+    def _register(self, key: str, job: Job) -> None:
+        (self.home / REGISTER_FILE).write_text(json.dumps({**self._register_now(), key: job.name}, indent=1))
+
+    def _register_now(self) -> dict[str, str]:
+        file = self.home / REGISTER_FILE
+        return dict(json.loads(file.read_text())) if file.is_file() else {}
 
     def _painted(self, ask: Ask, title: str, pace: Pace) -> Job:
         began_s, work = time.monotonic(), ask.work
         job = self._submit(ask)
         if job.status().state is JobState.SUCCEEDED:
             pace.found(work)
+            self._register(repr(ask), job)
             self._say(f"{title}: painted before")
             return job
         self._say(f"{title}: {ask.frames} frames, {clock(pace.left_s())} left in all")
@@ -133,6 +150,7 @@ class Workshop:
 
         job.wait(follow, timeout_s=JOB_LIMIT_S)
         pace.painted(work, time.monotonic() - began_s)
+        self._register(repr(ask), job)
         self._say(f"    done in {clock(time.monotonic() - began_s)}")
         return job
 
@@ -178,7 +196,9 @@ def painter_code() -> str:
     digest = hashlib.sha256()
     for pattern in PAINTING_CODE:
         for path in sorted(ROOT.glob(pattern)):
-            digest.update(f"{path.relative_to(ROOT)}\n{_bare(path.read_text())}\n".encode())
+            name = path.relative_to(ROOT).as_posix()
+            if name not in NOT_PAINTING:
+                digest.update(f"{name}\n{_bare(path.read_text())}\n".encode())
     return digest.hexdigest()[:8]
 
 
@@ -195,15 +215,33 @@ def _is_text(node: ast.stmt) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
+def interrupted(job: Job) -> None:
+    """Cancel a job in the middle of its first chunk, and resume it when its executors have let go."""
+    store, prefix = job.farm.store, f"{keys.job_prefix(job.name)}stylized/"
+    _until(lambda: len(list(store.list(prefix))) >= STORED_BEFORE_CANCEL or job.status().ended)
+    job.cancel()
+    _until(lambda: job.status().ended)
+    if job.status().state is JobState.CANCELED:
+        job.resume()
+
+
+def _until(ready: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + INTERRUPT_LIMIT_S
+    while not ready():
+        if time.monotonic() > deadline:
+            raise WaitTimeout(f"nothing happened for {INTERRUPT_LIMIT_S:.0f} s; see the farm's logs")
+        time.sleep(POLL_S)
+
+
 def plan_of(job: Job) -> Plan:
     """How the job was cut."""
-    return from_json(Plan, job.farm.store.get(plan(job.name)))
+    return from_json(Plan, job.farm.store.get(keys.plan(job.name)))
 
 
 def manifests_of(job: Job) -> list[Manifest]:
     """What its tasks left, in order of stage and frame."""
     store = job.farm.store
-    found = {task_of_manifest(key): store.get(key) for key in store.list(manifests(job.name))}
+    found = {keys.task_of_manifest(key): store.get(key) for key in store.list(keys.manifests(job.name))}
     return [from_json(Manifest, found[task]) for task in sorted(found)]
 
 

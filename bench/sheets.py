@@ -66,7 +66,7 @@ def strip(
     return sheet
 
 
-def difference(now: Frame, carried: Frame, mask: NDArray[np.float32] | NDArray[np.bool_], gain: float = 4.0) -> Frame:
+def difference(now: Frame, carried: NDArray[Any], mask: NDArray[Any], gain: float = 4.0) -> Frame:
     """What motion does not explain: `|now − carried|`, `gain` times as bright, dark where the mask knows no motion."""
     apart = np.abs(now.astype(np.float32) - carried.astype(np.float32)).mean(axis=2) * mask
     return np.repeat(np.clip(gain * apart, 0, 255).astype(np.uint8)[..., None], 3, axis=2)

@@ -1,0 +1,213 @@
+"""What the benchmark reads off the painted jobs, and the bars it holds that against. Pure: reports in, bars out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import fmean
+
+from bench.bars import Bar, at_least, at_most, same, within
+from bench.cases import tenth_of
+from farm.contract.messages import Manifest, Stage
+from farm.contract.plan import Plan
+from farm.measure.report import Drift, FrameFigures, PictureReport, Series
+
+DEFAULT_CHUNK = 48
+"""The chunk length at which the cost is judged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seams:
+    """A job of the farm, measured against the same shot in one piece."""
+
+    chunk_frames: int
+    report: PictureReport
+
+
+@dataclass(frozen=True, slots=True)
+class FreshDrift:
+    """A painting over the same frames painted afresh, so that what the clip itself does is left out."""
+
+    first: Drift  # in the first tenth of the shot
+    last: Drift  # in the last tenth
+
+    @property
+    def drift(self) -> Drift:
+        """Last over first."""
+        pairs = ((getattr(self.last, name), getattr(self.first, name)) for name in ("detail", "luma", "saturation"))
+        return Drift(*(last / first if last is not None and first else None for last, first in pairs))
+
+
+@dataclass(frozen=True, slots=True)
+class Excerpt:
+    """The same few frames painted by the farm and by the method of 2015."""
+
+    ours: PictureReport
+    legacy: PictureReport
+    untied_style: float | None  # style loss over that without the temporal term, at equal steps
+    pairs: int  # frames that took equal steps with and without it
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """What painting in pieces costs, as shares of the painting time."""
+
+    share: float  # anchors (each shot's first is needed anyway) and blends, over the chunks' own time
+    over_sequential: float  # all painting tasks' time over that of the same shot in one piece, less 1
+
+
+@dataclass(slots=True)
+class Findings:
+    """Everything measured, by case."""
+
+    seams: dict[str, Seams] = field(default_factory=dict)
+    sequential: dict[str, PictureReport] = field(default_factory=dict)
+    fresh: dict[str, FreshDrift] = field(default_factory=dict)
+    excerpts: dict[str, Excerpt] = field(default_factory=dict)
+    costs: dict[str, Cost] = field(default_factory=dict)
+    differing: dict[str, int] = field(default_factory=dict)
+
+
+def bars(found: Findings) -> list[Bar]:
+    """Every bar, in order."""
+    seam = {label: item.report.seam for label, item in found.seams.items() if item.report.seam}
+    return [
+        at_most(1, "seam excess over the blend window, mean", _given(seam, "error_excess_mean"), 1.03),
+        at_most(1, "seam excess over the blend window, highest frame", _given(seam, "error_excess_max"), 1.15),
+        at_least(2, "detail ratio at the boundaries, mean", _given(seam, "detail_ratio_mean"), 0.95),
+        at_least(2, "detail ratio at the boundaries, worst window", _given(seam, "detail_ratio_min"), 0.95),
+        at_least(2, "detail in the windows over one piece's, worst window", _given(seam, "detail_excess_min"), 0.95),
+        at_most(2, "style ratio at the boundaries, mean", _given(seam, "style_ratio_mean"), 1.05),
+        at_most(2, "style ratio at the boundaries, worst window", _given(seam, "style_ratio_max"), 1.05),
+        *_drift_bars(found),
+        at_least(4, "E of the method of 2015 over ours", _error_gain(found.excerpts), 3.0),
+        at_most(4, "style loss, ours over that of 2015", _style_over_legacy(found.excerpts), 1.0),
+        at_most(
+            5, f"anchors and blends over painting, chunks of {DEFAULT_CHUNK}",
+            {label: cost.share for label, cost in found.costs.items()}, 0.15, percent=True,
+        ),
+        at_most(
+            5, f"all painting time beyond one piece's, chunks of {DEFAULT_CHUNK}",
+            {label: cost.over_sequential for label, cost in found.costs.items()}, 0.15, percent=True,
+        ),
+        at_most(
+            6, "style loss over that without the temporal term, at equal steps",
+            {label: item.untied_style for label, item in found.excerpts.items() if item.untied_style is not None}, 1.15,
+        ),
+        same(7, "frames that differ: repeated, resumed, other worker count", found.differing),
+    ]  # fmt: skip
+
+
+def _drift_bars(found: Findings) -> list[Bar]:
+    """Drift as it is, and drift against frames painted afresh."""
+    plain = {label: drift for label, item in found.seams.items() if (drift := drift_of(item.report)) is not None}
+    fresh = {label: item.drift for label, item in found.fresh.items()}
+    return [
+        within(3, f"drift of {title}{how}", _given(drifts, name), 0.05)
+        for name, title in (("detail", "detail"), ("luma", "luminance"), ("saturation", "saturation"))
+        for how, drifts in ((", as it is", plain), (", over frames painted afresh", fresh))
+    ]
+
+
+def drift_of(report: PictureReport) -> Drift | None:
+    """The drift of a film's longest shot."""
+    return max(report.shots, key=lambda shot: shot.stop - shot.start).drift if report.shots else None
+
+
+def seam_excess(report: PictureReport) -> dict[int, list[float]]:
+    """E over that of the shot in one piece, frame by frame of each boundary's window, by the boundary's start."""
+    frames = report.frames
+    return {
+        seam.start: [
+            own / other
+            for own, other in zip(
+                frames.error[seam.start : seam.stop], frames.reference_error[seam.start : seam.stop], strict=False
+            )
+            if own is not None and other
+        ]
+        for seam in report.seams
+    }
+
+
+def fresh_drift(painted: FrameFigures, fresh: FrameFigures, frames: Sequence[int], count: int) -> FreshDrift:
+    """Painted figures over those of `fresh`, which holds just `frames` of the `count` painted ones."""
+    tenth = tenth_of(count)
+    ends: list[Drift] = []
+    for end in (range(tenth), range(count - tenth, count)):
+        at = [(number, frame) for number, frame in enumerate(frames) if frame in end]
+        ends.append(
+            Drift(
+                _ratio(painted.detail, fresh.detail, at),
+                _ratio(painted.luma, fresh.luma, at),
+                _ratio(painted.saturation, fresh.saturation, at),
+            )
+        )
+    return FreshDrift(*ends)
+
+
+StyleLosses = Mapping[int, tuple[float, int]]
+"""Style loss and steps taken, by frame."""
+
+
+def untied_style(ours: StyleLosses, untied: StyleLosses) -> tuple[float | None, int]:
+    """Mean style loss over that of `untied`, in frames that took equal steps, and how many these are."""
+    pairs = [
+        (ours[frame][0], untied[frame][0]) for frame in ours if frame in untied and ours[frame][1] == untied[frame][1]
+    ]
+    if not pairs:
+        return None, 0
+    return fmean(mine for mine, _ in pairs) / fmean(free for _, free in pairs), len(pairs)
+
+
+def cost(plan: Plan, manifests: Sequence[Manifest], sequential: Sequence[Manifest]) -> Cost | None:
+    """The cost of painting in pieces; None where a task was interrupted, so that its times are not whole."""
+    starts = {shot.start for shot in plan.shots}
+    if _interrupted(manifests) or _interrupted(sequential):
+        return None
+    chunks = _seconds(item for item in manifests if item.stage is Stage.STYLIZE)
+    anchors = _seconds(item for item in manifests if item.stage is Stage.ANCHOR and item.start not in starts)
+    blends = _seconds(item for item in manifests if item.stage is Stage.BLEND)
+    whole = _seconds(sequential)
+    return Cost((anchors + blends) / chunks, _seconds(manifests) / whole - 1)
+
+
+def adopted(manifests: Sequence[Manifest]) -> int:
+    """How many painted frames an earlier attempt had stored: what a resumed job did not paint again."""
+    return sum(record.adopted for item in manifests if item.stage is Stage.STYLIZE for record in item.frames)
+
+
+def _interrupted(manifests: Sequence[Manifest]) -> bool:
+    return adopted(manifests) > 0 or any(item.attempt > 1 for item in manifests)
+
+
+def _seconds(manifests: Iterable[Manifest]) -> float:
+    painting = (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND)
+    return sum(item.finished_s - item.started_s for item in manifests if item.stage in painting)
+
+
+def _error_gain(excerpts: Mapping[str, Excerpt]) -> dict[str, float]:
+    return {
+        label: item.legacy.error.mean / item.ours.error.mean
+        for label, item in excerpts.items()
+        if item.legacy.error and item.ours.error
+    }
+
+
+def _style_over_legacy(excerpts: Mapping[str, Excerpt]) -> dict[str, float]:
+    return {
+        label: item.ours.style.mean / item.legacy.style.mean
+        for label, item in excerpts.items()
+        if item.legacy.style and item.ours.style
+    }
+
+
+def _given(items: Mapping[str, object], name: str) -> dict[str, float]:
+    """One field of every item, where it has it."""
+    values = {label: getattr(item, name) for label, item in items.items()}
+    return {label: value for label, value in values.items() if value is not None}
+
+
+def _ratio(painted: Series, fresh: Series, at: Sequence[tuple[int, int]]) -> float | None:
+    pairs = [(painted[frame], fresh[number]) for number, frame in at]
+    found = [mine / other for mine, other in pairs if mine is not None and other]
+    return fmean(found) if found else None

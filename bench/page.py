@@ -1,0 +1,171 @@
+"""The benchmark's page, `picture.md`: the verdict first, then every case. Pure: findings in, Markdown out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.bars import table, verdict_table
+from bench.findings import Findings, bars, drift_of
+from farm.measure.report import Drift, PictureReport, Spread
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """What the run was made on and of."""
+
+    date: str
+    device: str
+    versions: Mapping[str, str]
+    painter_code: str
+    command: str
+    chosen: Sequence[str]  # lines
+
+
+@dataclass(frozen=True, slots=True)
+class Picture:
+    """A picture of the page, by its path from there."""
+
+    path: str
+    text: str
+
+
+def page(found: Findings, setting: Setting, strips: Iterable[Picture], plots: Iterable[Picture]) -> str:
+    """The whole page."""
+    versions = ", ".join(f"{name} {version}" for name, version in setting.versions.items())
+    parts = [
+        "# The picture", "",
+        f"{setting.date}, {setting.device}, {versions}; painting code {setting.painter_code}. "
+        f"`{setting.command}` writes this page.", "",
+        *(f"- {line}" for line in setting.chosen), "",
+        "## Bars", "", *verdict_table(bars(found)), "",
+        "E is the warping error, judged by a flow the painter did not use; excess is over the same frames of the same "
+        "shot painted in one piece. A window is a blend's frames and the first one after.", "",
+        *_section("Seams", _seams(found), "E is that of the window frames over the frames inside, and over one piece."),
+        *_section("Whole films", _films(found)),
+        *_section(
+            "Drift", _drifts(found),
+            "Last tenth of the shot over its first tenth, in the mean: of the painting, and of the source itself.",
+        ),
+        *_section(
+            "Drift over frames painted afresh", _fresh(found),
+            "A few frames of the first and of the last tenth were painted from nothing, too: what is in the clip is in "
+            "both, and only the painting's own drift is left. First and last: the film's frames over the fresh ones.",
+        ),
+        *_section(
+            "Against the method of 2015", _excerpts(found),
+            "Every frame by itself with 5 % of the carried last one, on the same few frames. `untied`: style loss over "
+            "that without the temporal term, in frames that took equal steps.",
+        ),
+        *_section("Cost", _costs(found), "From the tasks' own times."),
+        *_section("Same bytes", _bytes(found)),
+        *_pictures("The worst boundaries", strips),
+        *_pictures("E over time", plots),
+    ]  # fmt: skip
+    return "\n".join(parts).rstrip() + "\n"
+
+
+def _section(title: str, lines: Sequence[str], text: str = "") -> list[str]:
+    """A titled table; nothing where it has no rows."""
+    if len(lines) <= 2:
+        return []
+    return [f"## {title}", "", *([text, ""] if text else []), *lines, ""]
+
+
+def _pictures(title: str, pictures: Iterable[Picture]) -> list[str]:
+    lines = [line for item in pictures for line in (f"{item.text}:", "", f"![{item.text}]({item.path})", "")]
+    return [f"## {title}", "", *lines] if lines else []
+
+
+def _seams(found: Findings) -> list[str]:
+    header = ("case", "boundaries", "E / inside", "max", "excess", "max", "detail", "min", "over one piece, min",
+              "style", "max")  # fmt: skip
+    rows = []
+    for label, item in found.seams.items():
+        if (seam := item.report.seam) is not None:
+            figures = (
+                seam.error_ratio_mean, seam.error_ratio_max, seam.error_excess_mean, seam.error_excess_max,
+                seam.detail_ratio_mean, seam.detail_ratio_min, seam.detail_excess_min,
+                seam.style_ratio_mean, seam.style_ratio_max,
+            )  # fmt: skip
+            rows.append((label, str(len(item.report.seams)), *(ratio(value) for value in figures)))
+    return table(header, rows)
+
+
+def _films(found: Findings) -> list[str]:
+    header = ("case", "frames", "E mean", "E max", "E of flat areas", "detail", "style loss")
+    reports = {label: item.report for label, item in found.seams.items()} | found.sequential
+    return table(header, [(label, *_film(report)) for label, report in sorted(reports.items())])
+
+
+def _film(report: PictureReport) -> tuple[str, ...]:
+    error, flat, style = report.error, report.flat_error, report.style
+    return (
+        str(report.frame_count), _mean(error), "—" if error is None else f"{error.max:.4f}", _mean(flat),
+        f"{1000 * report.detail.mean:.2f}e-3", _mean(style),
+    )  # fmt: skip
+
+
+def _drifts(found: Findings) -> list[str]:
+    reports = {label: item.report for label, item in found.seams.items()} | found.sequential
+    rows = []
+    for label, report in sorted(reports.items()):
+        drift = drift_of(report)
+        if drift is not None:
+            shot = max(report.shots, key=lambda item: item.stop - item.start)
+            rows.append((label, *_drift(drift), *_drift(shot.source_drift)))
+    return table(("case", "detail", "luminance", "saturation", "source: detail", "luminance", "saturation"), rows)
+
+
+def _fresh(found: Findings) -> list[str]:
+    header = ("case", "detail", "luminance", "saturation", "first: detail", "luminance", "saturation", "last: detail",
+              "luminance", "saturation")  # fmt: skip
+    rows = [
+        (label, *_drift(item.drift), *_drift(item.first), *_drift(item.last)) for label, item in found.fresh.items()
+    ]
+    return table(header, rows)
+
+
+def _excerpts(found: Findings) -> list[str]:
+    header = ("case", "E, 2015", "E, ours", "gain", "style, 2015", "style, ours", "detail, 2015", "detail, ours",
+              "untied", "frames")  # fmt: skip
+    rows = []
+    for label, item in found.excerpts.items():
+        ours, legacy = item.ours, item.legacy
+        gain = legacy.error.mean / ours.error.mean if legacy.error and ours.error else None
+        rows.append((
+            label, _mean(legacy.error), _mean(ours.error), "—" if gain is None else f"{gain:.2f} ×",
+            _mean(legacy.style), _mean(ours.style),
+            f"{1000 * legacy.detail.mean:.2f}e-3", f"{1000 * ours.detail.mean:.2f}e-3",
+            ratio(item.untied_style), str(item.pairs),
+        ))  # fmt: skip
+    return table(header, rows)
+
+
+def _costs(found: Findings) -> list[str]:
+    rows = [(label, f"{item.share:.1%}", f"{item.over_sequential:+.1%}") for label, item in found.costs.items()]
+    return table(("case", "anchors and blends over painting", "all painting over one piece's"), rows)
+
+
+def _bytes(found: Findings) -> list[str]:
+    return table(("job", "frames that differ"), [(label, str(count)) for label, count in found.differing.items()])
+
+
+def _drift(drift: Drift | None) -> tuple[str, str, str]:
+    if drift is None:
+        return ("—", "—", "—")
+    return change(drift.detail), change(drift.luma), change(drift.saturation)
+
+
+def ratio(value: float | None) -> str:
+    """`1.03`, or a dash."""
+    return "—" if value is None else f"{value:.2f}"
+
+
+def change(value: float | None) -> str:
+    """A ratio as the change it is: `+3.1%`."""
+    return "—" if value is None else f"{value - 1:+.1%}"
+
+
+def _mean(values: Spread | None) -> str:
+    return "—" if values is None else f"{values.mean:.4f}"

@@ -1,0 +1,331 @@
+"""`make bench-picture`: paints real clips on a private farm, measures the picture, holds it against its bars.
+
+Writes `bench/results/picture.md` with plots and strips beside it. The farm's folder is kept, so that a run that is
+repeated or was interrupted paints only what is missing; `--quick` paints a little, to see that it works.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from farm.settings import Settings
+from worker.device import limit_threads
+
+limit_threads(Settings.load().threads)  # before torch is imported
+
+from bench import exact  # noqa: E402
+from bench.bars import worst_boundary  # noqa: E402
+from bench.cases import (  # noqa: E402
+    CHUNKS,
+    STYLES,
+    Case,
+    Scope,
+    excerpt_asks,
+    farm_ask,
+    fresh_ask,
+    fresh_frames,
+    sequential_ask,
+    shot,
+)
+from bench.clips import REAL, BenchClip  # noqa: E402
+from bench.findings import (  # noqa: E402
+    DEFAULT_CHUNK,
+    Excerpt,
+    Findings,
+    Seams,
+    adopted,
+    bars,
+    cost,
+    fresh_drift,
+    seam_excess,
+    untied_style,
+)
+from bench.jobs import (  # noqa: E402
+    FARMS,
+    Ask,
+    Workshop,
+    frame_sums,
+    interrupted,
+    manifests_of,
+    painter_code,
+    plan_of,
+    style_losses,
+    workshop,
+)
+from bench.looks import boundary_strip  # noqa: E402
+from bench.page import Picture, Setting, page  # noqa: E402
+from bench.sheets import save_jpeg  # noqa: E402
+from farm.client import Job  # noqa: E402
+from farm.contract.errors import FarmError  # noqa: E402
+from farm.contract.params import Backbone  # noqa: E402
+from farm.measure import measure_job  # noqa: E402
+from farm.measure.chart import plot  # noqa: E402
+from farm.measure.report import PictureReport  # noqa: E402
+
+RESULTS = Path(__file__).parent / "results"
+PARTS = ("seams", "drift", "excerpts", "bytes")
+CLIPS = {clip.name: clip for clip in (*REAL, *exact.CLIPS)}
+QUICK_SIZE_PX, QUICK_FRAMES, QUICK_EXCERPT, QUICK_CHUNK = 160, 36, 12, 6
+STRIP_LIMIT_BYTES = 260_000
+
+
+@dataclass
+class Benchmark:
+    """One run: what to paint, the farm, and what was found."""
+
+    cases: list[Case]
+    chunks: tuple[int, ...]
+    scope: Scope
+    parts: tuple[str, ...]
+    farm: Workshop
+    found: Findings = field(default_factory=Findings)
+    jobs: dict[Ask, Job] = field(default_factory=dict)
+
+    @property
+    def real(self) -> list[Case]:
+        """Cases of real clips on the default backbone: those painted the slow way, too."""
+        return [case for case in self.cases if case.shot.clip.file and case.backbone is Backbone.EFFICIENTNET_LITE0]
+
+    def asks(self) -> list[Ask]:
+        """Every job of the run but those that are painted again, in order."""
+        wanted: list[Ask] = []
+        for case in self.cases if "seams" in self.parts or "drift" in self.parts else []:
+            wanted += [sequential_ask(case, self.scope), *(farm_ask(case, chunk, self.scope) for chunk in self.chunks)]
+        for case in self.real:
+            wanted += [fresh_ask(case, self.scope)] if "drift" in self.parts else []
+            wanted += excerpt_asks(case, self.scope).values() if "excerpts" in self.parts else []
+        if "bytes" in self.parts:
+            wanted += [excerpt_asks(case, self.scope)["ours"] for case in self.real[-1:]]
+        return wanted
+
+    def run(self) -> None:
+        """Paint and measure."""
+        self.jobs = self.farm.paint(self.asks())
+        if "seams" in self.parts or "drift" in self.parts:
+            self._measure_seams()
+        if "drift" in self.parts:
+            self._measure_fresh()
+        if "excerpts" in self.parts:
+            self._measure_excerpts()
+        if "bytes" in self.parts and self.real:
+            self._compare_bytes(excerpt_asks(self.real[-1], self.scope)["ours"])
+
+    def _measure_seams(self) -> None:
+        for case in self.cases:
+            whole = self.jobs[sequential_ask(case, self.scope)]
+            self.found.sequential[f"{case.label}, one piece"] = self._measured(case, whole)
+            for chunk in self.chunks:
+                job, label = self.jobs[farm_ask(case, chunk, self.scope)], chunk_label(case, chunk)
+                say(f"measuring {label}")
+                self.found.seams[label] = Seams(chunk, self._measured(case, job, whole))
+                plan = plan_of(job)
+                costs = cost(plan, manifests_of(job), manifests_of(whole))
+                if chunk == DEFAULT_CHUNK and len(plan.chunks) > len(plan.shots) and costs is not None:
+                    self.found.costs[label] = costs
+
+    def _measured(self, case: Case, job: Job, against: Job | None = None) -> PictureReport:
+        """By the exact motion where the clip has it."""
+        clip = case.shot.clip
+        if clip.file:
+            return measure_job(job, against=against)
+        known = exact.motions(clip, case.shot.frames, self.scope.size_px)
+        return exact.measure_exactly(job, case.shot.path, known, against)
+
+    def _measure_fresh(self) -> None:
+        for case in self.real:
+            fresh = measure_job(self.jobs[fresh_ask(case, self.scope)])
+            numbers = fresh_frames(case.shot.frames)
+            for chunk in self.chunks:
+                label = chunk_label(case, chunk)
+                painted = self.found.seams[label].report
+                self.found.fresh[label] = fresh_drift(painted.frames, fresh.frames, numbers, case.shot.frames)
+
+    def _measure_excerpts(self) -> None:
+        for case in self.real:
+            jobs = {name: self.jobs[ask] for name, ask in excerpt_asks(case, self.scope).items()}
+            style, pairs = untied_style(style_losses(jobs["ours"]), style_losses(jobs["untied"]))
+            self.found.excerpts[case.label] = Excerpt(
+                measure_job(jobs["ours"]), measure_job(jobs["legacy"]), style, pairs
+            )
+
+    def _compare_bytes(self, ask: Ask) -> None:
+        """Last of all: the second worker stays."""
+        first, farm = frame_sums(self.jobs[ask]), self.farm
+        self._hold(f"repeated: {ask.label}", first, farm.again("repeated", ask))
+        resumed = farm.again("resumed", ask, interrupted)
+        if kept := adopted(manifests_of(resumed)):
+            self._hold(f"resumed after {kept} stored frames: {ask.label}", first, resumed)
+        else:
+            say("the job to resume was done before it could be canceled: not counted")
+        shared = farm.again("two workers", ask, workers=2)
+        if len({item.worker for item in manifests_of(shared) if item.device}) > 1:
+            self._hold(f"two workers for one: {ask.label}", first, shared)
+        else:
+            say("the second worker got no task of the shared job: not counted")
+
+    def _hold(self, label: str, first: Sequence[str], job: Job) -> None:
+        self.found.differing[label] = sum(one != other for one, other in zip(first, frame_sums(job), strict=True))
+
+
+def chunk_label(case: Case, chunk: int) -> str:
+    """`bunny, swirl, 48`: a case and its chunk length."""
+    return f"{case.label}, {chunk}"
+
+
+def strips(run: Benchmark, folder: Path) -> list[Picture]:
+    """The strip of the worst boundary of every chunk length."""
+    pictures = []
+    for chunk in run.chunks:
+        reports = {label: item.report for label, item in run.found.seams.items() if item.chunk_frames == chunk}
+        excess = {label: seam_excess(report) for label, report in reports.items()}
+        if (worst := worst_boundary(excess)) is None:
+            continue
+        label, start = worst
+        case = next(case for case in run.cases if chunk_label(case, chunk) == label)
+        ours, whole = run.jobs[farm_ask(case, chunk, run.scope)], run.jobs[sequential_ask(case, run.scope)]
+        title = f"{case.label}, chunks of {chunk}: the worst boundary, s = {start}"
+        picture = boundary_strip(ours, whole, case.shot.path, start, reports[label], title)
+        path = folder / f"worst_{chunk}.jpg"
+        save_jpeg(picture, path, STRIP_LIMIT_BYTES)
+        pictures.append(Picture(f"{folder.name}/{path.name}", title))
+    return pictures
+
+
+def plots(run: Benchmark, folder: Path) -> list[Picture]:
+    """E over time in the first style, for every clip and chunk length."""
+    pictures = []
+    for case in [case for case in run.cases if case.style == run.cases[0].style]:
+        for chunk in run.chunks:
+            label = chunk_label(case, chunk)
+            if label in run.found.seams:
+                path = folder / f"{label.replace(', ', '_')}.png"
+                plot(run.found.seams[label].report, path, title=f"{case.label}, chunks of {chunk}")
+                pictures.append(Picture(f"{folder.name}/{path.name}", f"{case.label}, chunks of {chunk}"))
+    return pictures
+
+
+def write(run: Benchmark, results: Path, command: str) -> Path:
+    """The page and its pictures."""
+    folder = results / "picture"
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    workers = [worker for job in run.jobs.values() for worker in job.report()["workers"].values()]
+    shots = {case.shot.clip.name: case.shot for case in run.cases}
+    params = run.scope.params
+    setting = Setting(
+        date=time.strftime("%Y-%m-%d"),
+        device=" and ".join(sorted({worker["device"] for worker in workers})),
+        versions=workers[0]["versions"] if workers else {},
+        painter_code=painter_code(),
+        command=command,
+        chosen=[
+            "clips: " + ", ".join(f"{item.clip.title} ({item.frames} frames)" for item in shots.values()),
+            f"styles: {', '.join(dict.fromkeys(case.style for case in run.cases))}; size {run.scope.size_px} px; "
+            f"chunks of {' and '.join(map(str, run.chunks))}; {params.steps}, {params.steps_anchor} and "
+            f"{params.steps_next} steps for first frames, anchors and frames that follow",
+            f"excerpts of {run.scope.excerpt_frames} frames in chunks of {run.scope.excerpt_chunk}; "
+            "the default backbone, and vgg19 only where its weights are on this machine",
+        ],
+    )
+    target = results / "picture.md"
+    target.write_text(page(run.found, setting, strips(run, folder), plots(run, folder)))
+    return target
+
+
+def cases_of(arguments: argparse.Namespace, scope: Scope) -> list[Case]:
+    """Every chosen clip in every chosen style; synthetic ones in the first only; vgg19 on a short shot where it can."""
+
+    def made(clip: BenchClip, frames: int) -> Path:
+        return exact.made(clip, frames, scope.size_px, scope.folder)
+
+    shots = []
+    for name in arguments.clips:
+        clip = CLIPS[name]
+        shots.append(shot(clip, scope, None if clip.file else made))
+    found = [
+        Case(item, style) for item in shots for style in (arguments.styles if item.clip.file else arguments.styles[:1])
+    ]
+    if has_weights(Backbone.VGG19) and not arguments.quick:
+        short = shot(CLIPS[arguments.clips[0]], replace(scope, frames=scope.excerpt_frames))
+        found.append(Case(short, arguments.styles[0], Backbone.VGG19))
+    return found
+
+
+def has_weights(backbone: Backbone) -> bool:
+    """Whether this machine has a backbone's weights."""
+    from worker.engine.backbones import weights_sha256
+
+    return bool(weights_sha256(backbone))
+
+
+def parsed(words: Sequence[str]) -> argparse.Namespace:
+    """The command line; lists are separated by commas."""
+    parser = argparse.ArgumentParser("python -m bench.picture", description="Measures the picture against its bars.")
+    parser.add_argument("--quick", action="store_true", help="one clip, one style, few and small frames: two minutes")
+    parser.add_argument("--clips", default=None, help=f"of {', '.join(CLIPS)}", type=_words, metavar="A,B")
+    parser.add_argument("--styles", default=None, help="built-in styles", type=_words, metavar="A,B")
+    parser.add_argument("--chunks", default=None, help="chunk lengths", type=_words, metavar="A,B")
+    parser.add_argument("--parts", default=PARTS, help=f"of {', '.join(PARTS)}", type=_words, metavar="A,B")
+    parser.add_argument("--size", type=int, default=None, metavar="PX", help="longer side of the painted films")
+    parser.add_argument("--frames", type=int, default=None, metavar="N", help="at most, of a shot")
+    parser.add_argument("--threads", type=int, default=None, metavar="N", help="of one worker; all by default")
+    parser.add_argument("--farm", type=Path, default=None, metavar="FOLDER", help="of the farm, whatever painted it")
+    parser.add_argument("--results", type=Path, default=None, metavar="FOLDER", help="where the page goes")
+    found = parser.parse_args(words)
+    found.clips = found.clips or (("bunny",) if found.quick else tuple(CLIPS))
+    found.styles = found.styles or (STYLES[:1] if found.quick else STYLES)
+    found.chunks = tuple(map(int, found.chunks or (CHUNKS[:1] if found.quick else CHUNKS)))
+    found.results = found.results or (FARMS / "quick" if found.quick else RESULTS)
+    for name, known in (("clips", CLIPS), ("parts", PARTS)):
+        if unknown := [item for item in getattr(found, name) if item not in known]:
+            parser.error(f"--{name} {unknown[0]} is unknown; choose from: {', '.join(known)}")
+    return found
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(text.split(","))
+
+
+def scope_of(arguments: argparse.Namespace) -> Scope:
+    """How much is painted."""
+    whole = Scope(FARMS / "clips")
+    if arguments.quick:
+        whole = replace(
+            whole, size_px=QUICK_SIZE_PX, frames=QUICK_FRAMES, excerpt_frames=QUICK_EXCERPT, excerpt_chunk=QUICK_CHUNK
+        )
+    return replace(whole, size_px=arguments.size or whole.size_px, frames=arguments.frames or whole.frames)
+
+
+def say(text: str) -> None:
+    """A line of progress."""
+    print(time.strftime("%H:%M:%S"), text, flush=True)
+
+
+def main(words: Sequence[str]) -> int:
+    """Run the benchmark; 0 whether or not the bars are met, as the page says that."""
+    arguments = parsed(words)
+    scope = scope_of(arguments)
+    threads = arguments.threads or Settings.load().threads
+    with workshop(threads, say, arguments.farm) as farm:
+        run = Benchmark(cases_of(arguments, scope), arguments.chunks, scope, tuple(arguments.parts), farm)
+        run.run()
+        target = write(run, arguments.results, " ".join(("python -m bench.picture", *words)))
+    for bar in bars(run.found):
+        met = {True: "met", False: "MISSED", None: "not measured"}[bar.met]
+        say(f"{bar.number}  {bar.title}: {bar.figure} (asked {bar.asked}) {met}  {bar.case}")
+    say(f"written: {os.path.relpath(target)}")
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except FarmError as error:
+        sys.exit(f"{error}")
