@@ -66,8 +66,12 @@ class Params:
     steps_anchor: int = _param(80, "Steps of an anchor carried from the one before.", 1, 5000)
     steps_next: int = _param(24, "Steps of a frame that follows a painted one; newly seen places get more.", 0, 5000)
     pyramid: int = _param(6, "Most levels of the coarse-to-fine pyramid, each twice the last.", 1, 8)
-    content_weight: float = _param(0.1, "How strongly the clip's content is kept.", 0.0, 1e4)
-    style_weight: float = _param(1.0, "How strongly the style is painted.", 0.0, 1e4)
+    content_weight: float = _param(
+        0.1, "How firmly the clip's shapes are kept; --style-weight is the simpler knob.", 0.0, 1e4
+    )
+    style_weight: float = _param(
+        1.0, "How much is painted: 0.25 is a hint, 1 a painting, 4 nothing but paint.", 0.0, 16.0
+    )
     style_scale: float = _param(1.0, "Size of the strokes: the style picture's against the painting's.", 0.25, 4.0)
     color: Color = _param(Color.STYLE, "Whose colours: the style's, the clip's own, or a match of the two.")
     tv_weight: float = _param(1.0, "Total variation: how smooth the paint lies.", 0.0, 1e4)

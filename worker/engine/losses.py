@@ -62,6 +62,20 @@ def temporal_loss(image_bchw: Tensor, carried_bchw: Tensor, mask_b1hw: Tensor) -
     return (mask_b1hw * (image_bchw - carried_bchw).square()).mean()
 
 
+STYLE_WEIGHT_POWER = 2.0
+"""Seen steps are even in the square of the style weight: 0.25 is a hint, 4 is all paint."""
+
+
+def content_and_style_weights(params: Params) -> tuple[float, float]:
+    """The factors of content and style loss, whose ratio goes with the square of the style weight.
+
+    A smaller style weight lowers the style's factor, a larger one the content's: so smoothness and temporal terms,
+    which are set against factors of this size, are never outweighed.
+    """
+    ratio = params.style_weight**STYLE_WEIGHT_POWER
+    return params.content_weight / max(1.0, ratio), min(1.0, ratio)
+
+
 @dataclass(frozen=True, slots=True)
 class Pull:
     """The carried painting that holds a new one: `(1, 3, H, W)` and its mask `(1, 1, H, W)`, both float32 [0, 1]."""
@@ -96,6 +110,7 @@ class Objective:
     ) -> None:
         self._network = network
         self._params = params
+        self._content_weight, self._style_weight = content_and_style_weights(params)
         self._style_grams = style_grams
         self._pull = pull
         self._content = content_bchw
@@ -108,10 +123,10 @@ class Objective:
         """
         params, features = self._params, self._network(framed(image_bchw, phase))
         grams = style_grams(self._network, features)
-        content = params.content_weight * content_loss(
+        content = self._content_weight * content_loss(
             features[self._network.content_tap], self._content_features_at(phase)
         )
-        style = params.style_weight * style_loss(grams, self._style_grams)
+        style = self._style_weight * style_loss(grams, self._style_grams)
         smooth = params.tv_weight * tv_loss(image_bchw)
         temporal = torch.zeros_like(style)
         if self._pull is not None:

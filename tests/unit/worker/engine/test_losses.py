@@ -6,7 +6,17 @@ import pytest
 import torch
 from torch import Tensor, tensor
 
-from worker.engine.losses import MARGIN_PX, content_loss, framed, gram_matrix, style_loss, temporal_loss, tv_loss
+from farm.contract.params import Params
+from worker.engine.losses import (
+    MARGIN_PX,
+    content_and_style_weights,
+    content_loss,
+    framed,
+    gram_matrix,
+    style_loss,
+    temporal_loss,
+    tv_loss,
+)
 
 
 def random64(*shape: int, seed: int = 0) -> Tensor:
@@ -60,6 +70,16 @@ def test_the_temporal_loss_counts_only_what_the_mask_trusts() -> None:
 )
 def test_gradients_agree_with_finite_differences(loss: object) -> None:
     assert torch.autograd.gradcheck(loss, (random64(1, 3, 4, 5),))
+
+
+@pytest.mark.parametrize(
+    ("style_weight", "factors"), [(1, (0.1, 1)), (0.5, (0.1, 0.25)), (4, (0.00625, 1)), (0, (0.1, 0))]
+)
+def test_the_style_weight_sets_the_ratio_and_raises_neither_factor(
+    style_weight: float, factors: tuple[float, float]
+) -> None:
+    params = Params(style_weight=style_weight, content_weight=0.1)
+    assert content_and_style_weights(params) == factors
 
 
 def test_the_margin_reflects_the_picture_and_the_phase_shifts_the_grid() -> None:
