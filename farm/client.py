@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from farm.collect import in_use
 from farm.contract import keys
 from farm.contract.codec import to_json
 from farm.contract.errors import FarmError, InvalidInput, JobNotFound
@@ -110,8 +111,9 @@ class Farm:
             output or Output(),
             nonce,
         )
-        self._upload(spec, clip_path, style_files, on_upload)
-        return self._start(spec, priority, hold)
+        with in_use(self.ledger, [media.sha256 for media in (source, *(file.media for file in style_files))]):
+            self._upload(spec, clip_path, style_files, on_upload)
+            return self._start(spec, priority, hold)
 
     def job(self, name: str) -> Job:
         """A job by its name, or by the beginning of its name where only one begins so; JobNotFound."""

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from farm.collect import in_use
 from farm.contract import keys
 from farm.contract.codec import from_json
 from farm.contract.errors import (
@@ -234,13 +235,13 @@ class Job:
     def _go_on(self, *states: TaskState) -> JobStatus:
         """Give the tasks in `states` all their attempts again, and the job its way."""
         ledger = self.farm.ledger
-        for task, record in ledger.tasks(self.name).items():
-            if record.state in states:
-                ledger.move_task(
-                    self.name, task, TaskState.WAITING, attempt=0, error="", retry_at_s=0.0, failed_on=(), failed_s=0.0
-                )
-        if ledger.move_job(self.name, JobState.SUBMITTED, error="", finished_s=0.0) or not self.status().ended:
-            self.farm.advance(self.name)
+        fresh: dict[str, Any] = {"attempt": 0, "error": "", "retry_at_s": 0.0, "failed_on": (), "failed_s": 0.0}
+        with in_use(ledger, [self.name]):
+            for task, record in ledger.tasks(self.name).items():
+                if record.state in states:
+                    ledger.move_task(self.name, task, TaskState.WAITING, **fresh)
+            if ledger.move_job(self.name, JobState.SUBMITTED, error="", finished_s=0.0) or not self.status().ended:
+                self.farm.advance(self.name)
         return self.status()
 
     def _object(self, key: str) -> bytes:

@@ -163,6 +163,15 @@ class Ledger(Protocol):
     def set_health(self, worker: str, health: WorkerHealth) -> None:
         """Note what went wrong on a worker; forgotten after a day."""
 
+    def mark(self, name: str, ttl_s: float) -> None:
+        """Leave a mark for others to see, for `ttl_s` at the most."""
+
+    def marked(self, name: str) -> bool:
+        """Whether somebody left that mark."""
+
+    def unmark(self, name: str) -> None:
+        """Take a mark away."""
+
     def take_turn(self, name: str, ttl_s: float) -> bool:
         """True for the first caller in each `ttl_s`: of many coordinators one sweeps."""
 

@@ -13,6 +13,7 @@ Keys (`{job}` is a hash tag, so that a job's keys share one slot of a cluster):
     farm:{job}:lease:<task>   token of the executor that holds the task; expires
     farm:worker:<name>        JSON of WorkerInfo; expires
     farm:health:<name>        JSON of WorkerHealth; expires
+    farm:mark:<name>          "about to use this", "about to collect this"; expires
     farm:turn:<name>          held by who sweeps; expires
 """
 
@@ -36,6 +37,7 @@ from farm.ledger import HEALTH_TTL_S, JobRecord, Lease, TaskRecord, WorkerHealth
 
 _WORKER_PREFIX = "farm:worker:"
 _HEALTH_PREFIX = "farm:health:"
+_MARK_PREFIX = "farm:mark:"
 
 
 class RedisLedger:
@@ -221,6 +223,21 @@ class RedisLedger:
         """See Ledger."""
         with self._errors():
             self._redis.set(_HEALTH_PREFIX + worker, to_json(health), px=int(HEALTH_TTL_S * 1000))
+
+    def mark(self, name: str, ttl_s: float) -> None:
+        """See Ledger."""
+        with self._errors():
+            self._redis.set(_MARK_PREFIX + name, "1", px=int(ttl_s * 1000))
+
+    def marked(self, name: str) -> bool:
+        """See Ledger."""
+        with self._errors():
+            return bool(self._redis.exists(_MARK_PREFIX + name))
+
+    def unmark(self, name: str) -> None:
+        """See Ledger."""
+        with self._errors():
+            self._redis.delete(_MARK_PREFIX + name)
 
     def take_turn(self, name: str, ttl_s: float) -> bool:
         """See Ledger."""

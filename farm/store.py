@@ -15,7 +15,7 @@ import threading
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
@@ -59,6 +59,7 @@ class ObjectInfo:
     key: str
     size_bytes: int
     sha256: str  # empty where the farm did not write it
+    modified_s: float = field(default=0.0, compare=False)  # Unix time by the server's clock; 0 where not asked for
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +188,8 @@ class S3Store:
                 answer = self._client.head_object(Bucket=self._bucket, Key=key)
         except ObjectNotFound:
             return None
-        return ObjectInfo(key, answer["ContentLength"], answer["Metadata"].get(SHA256, ""))
+        modified_s = answer["LastModified"].timestamp()
+        return ObjectInfo(key, answer["ContentLength"], answer["Metadata"].get(SHA256, ""), modified_s)
 
     def list(self, prefix: str) -> Iterator[str]:
         """See Store."""

@@ -20,10 +20,11 @@ from farm.store import BINARY, ObjectInfo, OnBytes, PutResult, StoreFeatures, ch
 
 
 class MemoryStore:
-    """A `farm.store.Store` in a dict. `objects` may be read and harmed by a test: key -> (bytes, SHA-256)."""
+    """A `farm.store.Store` in a dict. A test may read and harm `objects`, key -> (bytes, SHA-256), and `modified_s`."""
 
     def __init__(self) -> None:
         self.objects: dict[str, tuple[bytes, str]] = {}
+        self.modified_s: dict[str, float] = {}
         self._lock = threading.Lock()
 
     def put_once(self, key: str, data: bytes, content_type: str = BINARY) -> PutResult:  # noqa: ARG002 - of the protocol
@@ -34,6 +35,7 @@ class MemoryStore:
         """See Store."""
         with self._lock:
             self.objects[key] = (data, hashlib.sha256(data).hexdigest())
+            self.modified_s[key] = time.time()
 
     def get(self, key: str) -> bytes:
         """See Store."""
@@ -78,7 +80,7 @@ class MemoryStore:
             if key not in self.objects:
                 return None
             data, sha256 = self.objects[key]
-        return ObjectInfo(key, len(data), sha256)
+        return ObjectInfo(key, len(data), sha256, self.modified_s.get(key, 0.0))
 
     def list(self, prefix: str) -> Iterator[str]:
         """See Store."""
@@ -106,6 +108,8 @@ class MemoryStore:
 
     def _put_once(self, key: str, data: bytes, sha256: str) -> PutResult:
         with self._lock:
+            if key not in self.objects:
+                self.modified_s[key] = time.time()
             stored = self.objects.setdefault(key, (data, sha256))
         return PutResult(key, stored[1], written=stored[0] is data)
 
@@ -120,6 +124,7 @@ class MemoryLedger:
         self._leases: dict[tuple[str, TaskId], tuple[str, float]] = {}
         self._workers: dict[str, tuple[WorkerInfo, float]] = {}
         self._health: dict[str, WorkerHealth] = {}
+        self._marks: dict[str, float] = {}
         self._turns: dict[str, float] = {}
         self._fence = 0
         self._lock = threading.RLock()
@@ -244,6 +249,18 @@ class MemoryLedger:
     def set_health(self, worker: str, health: WorkerHealth) -> None:
         """See Ledger."""
         self._health[worker] = health
+
+    def mark(self, name: str, ttl_s: float) -> None:
+        """See Ledger."""
+        self._marks[name] = time.monotonic() + ttl_s
+
+    def marked(self, name: str) -> bool:
+        """See Ledger."""
+        return self._marks.get(name, 0.0) > time.monotonic()
+
+    def unmark(self, name: str) -> None:
+        """See Ledger."""
+        self._marks.pop(name, None)
 
     def take_turn(self, name: str, ttl_s: float) -> bool:
         """See Ledger."""

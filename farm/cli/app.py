@@ -11,7 +11,7 @@ import typer
 from typer.main import get_command
 
 from farm import __version__
-from farm.cli import demo, doctor, explain, jobs, measure, render, services, styles, submit, watch
+from farm.cli import demo, doctor, explain, gc, jobs, measure, render, services, styles, submit, watch
 from farm.cli.failures import exit_code_of, report
 from farm.cli.help import HelpCommand, HelpGroup
 from farm.cli.terminal import put
@@ -40,7 +40,7 @@ def build() -> typer.Typer:
     )  # fmt: skip
     _add(
         app, SERVICES, up=services.up, down=services.down, doctor=doctor.doctor,
-        worker=services.worker, coordinator=services.coordinator,
+        worker=services.worker, coordinator=services.coordinator, gc=gc.gc,
     )  # fmt: skip
     app.command("demo", cls=HelpCommand, hidden=True)(demo.demo)
     return app

@@ -190,6 +190,17 @@ def test_a_job_may_begin_paused_and_keeps_its_priority(ledger: Ledger) -> None:
     assert ledger.job("other-0123456789") is None
 
 
+def test_a_mark_is_seen_by_all_until_it_is_taken_away_or_ends(ledger: Ledger) -> None:
+    assert not ledger.marked("use:x")
+    ledger.mark("use:x", 30)
+    ledger.mark("use:y", 0.05)
+    assert ledger.marked("use:x")
+    ledger.unmark("use:x")
+    time.sleep(0.1)
+    assert not ledger.marked("use:x")
+    assert not ledger.marked("use:y")
+
+
 def test_one_of_many_takes_the_turn(ledger: Ledger) -> None:
     assert [ledger.take_turn("sweep", 0.1) for _ in range(3)] == [True, False, False]
     time.sleep(0.15)
