@@ -11,6 +11,7 @@ from farm.frames import FinalFrames
 from farm.png import png_bytes, png_read
 from worker.chunk import stored
 from worker.engine import blend_frame, carry, raised_cosine_weights
+from worker.engine.palette import kept_colors
 from worker.studio import Studio
 
 
@@ -31,7 +32,8 @@ def blend_boundary(run: Run, studio: Studio) -> Outcome:
             with run.span("flow"):
                 carried = carry(last, before, now, run.spec.params.flow)
             with run.span("blend"):
-                data = png_bytes(blend_frame(carried, painted, weights[number - window.start]))
+                frame = blend_frame(carried, painted, weights[number - window.start])
+                data = png_bytes(kept_colors(run.spec.params.color, frame, now))
             with run.span("put"):
                 result = run.store.put_once(key, data, "image/png")
             record = FrameRecord(number, result.sha256, adopted=not result.written)

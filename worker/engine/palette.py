@@ -12,7 +12,7 @@ import numpy as np
 from torch import Tensor
 
 from farm.contract.params import Color
-from worker.engine.color import ColorStatistics, color_matched, grey, luma_matched, recolored
+from worker.engine.color import ColorStatistics, color_matched, grey, luma_matched, luma_plane, recolored
 from worker.engine.flow import Carried
 from worker.engine.pixels import Frame, Image, frame_from_image, frame_from_tensor, image_from_frame
 
@@ -48,3 +48,10 @@ class Palette:
         if self.channels == 3:
             return frame_from_tensor(picture_bchw)
         return frame_from_image(recolored(picture_bchw[0, 0].cpu().numpy(), content))
+
+
+def kept_colors(color: Color, frame: Frame, content: Frame) -> Frame:
+    """A frame that was not painted but mixed of painted ones, with the clip's own colours where the job keeps them."""
+    if color is not Color.CONTENT:
+        return frame
+    return frame_from_image(recolored(luma_plane(image_from_frame(frame)), image_from_frame(content)))

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+import torch
+from torchvision.models import vgg19 as torchvision_vgg19
 
-from farm.contract.params import Color, Params
+from farm.contract.params import Backbone, Color, Params
 from worker.engine import Frame, Network, Painter, carry, color_statistics
+from worker.engine.backbones.vgg19 import vgg19
 from worker.engine.color import luma_plane
-from worker.engine.palette import Palette
+from worker.engine.palette import Palette, kept_colors
 from worker.engine.pixels import image_from_frame
 
 
@@ -53,6 +56,16 @@ def test_a_matched_style_paints_in_the_clips_colours(network: Network, texture: 
     assert distance(Color.MATCH) < 0.5 * distance(Color.STYLE)
 
 
+def test_a_mixed_frame_gets_the_clips_chroma_again_and_keeps_its_lightness(texture: Frame, stripes: Frame) -> None:
+    content = muted(texture)
+    blended = np.asarray(np.clip(np.tile(stripes, (2, 2, 1))[:80, :112], 60, 200), dtype=np.uint8)
+    kept = kept_colors(Color.CONTENT, blended, content)
+    assert np.abs(chroma(kept) - chroma(content)).max() <= 1.5 / 255
+    before, after = (luma_plane(image_from_frame(frame)) for frame in (blended, kept))
+    assert np.abs(before - after).max() <= 1 / 255
+    assert kept_colors(Color.MATCH, blended, content) is blended
+
+
 def test_the_styles_colours_are_painted_from_the_style_as_it_is(stripes: Frame) -> None:
     assert np.array_equal(Palette(Color.STYLE).style(stripes), image_from_frame(stripes))
 
@@ -61,6 +74,34 @@ def test_the_styles_colours_are_painted_from_the_style_as_it_is(stripes: Frame) 
 def test_the_clips_colours_cannot_be_kept_without_knowing_them(color: Color) -> None:
     with pytest.raises(ValueError, match="give their statistics"):
         Palette(color)
+
+
+@pytest.fixture(scope="module")
+def seeded_vgg19() -> Network:
+    """The reference network with random weights: its shapes and paths, not its eye."""
+    torch.manual_seed(5)
+    reference = torchvision_vgg19(weights=None, init_weights=False).features[:30]
+    return vgg19({f"features.{name}": weight for name, weight in reference.state_dict().items()})
+
+
+@pytest.mark.parametrize("color", list(Color))
+@pytest.mark.parametrize("scale", [0.25, 4.0])
+def test_vgg19_paints_in_every_colour_and_at_every_scale(
+    color: Color, scale: float, seeded_vgg19: Network, texture: Frame, stripes: Frame
+) -> None:
+    small = np.ascontiguousarray(texture[:32, :48])
+    params = Params(color=color, style_scale=scale, steps=1, backbone=Backbone.VGG19)
+    artist = Painter(
+        seeded_vgg19,
+        params,
+        [(stripes, 2), (small, 1)],
+        size_hw=(32, 48),
+        device="cpu",
+        colors=color_statistics([small]),
+    )
+    painted = artist.paint_first(small)
+    assert painted.frame.shape == small.shape
+    assert np.isfinite(painted.losses["total"])
 
 
 @pytest.mark.parametrize("color", list(Color))
