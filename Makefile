@@ -10,10 +10,10 @@ PYTEST_ARGS ?=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit integration acceptance lint types bench pictures up down styles env lock clean distclean
+.PHONY: help setup demo test unit integration acceptance lint types bench bench-picture gallery pictures up down styles env lock clean distclean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 setup: ## make .venv with everything in it (a second call starts in seconds)
 	@sh deploy/setup.sh
@@ -48,6 +48,12 @@ types: setup ## mypy, strict, on both packages
 
 bench: setup ## benchmarks, by hand: tables in bench/results
 	@$(PY) -m bench
+
+bench-picture: setup ## the picture against its bars, an hour or so: bench/results/picture.md
+	@$(PY) -m bench.picture
+
+gallery: setup ## three clips in four styles beside the method of 2015: docs/gallery.md
+	@$(PY) -m bench.gallery
 
 pictures: setup ## the pictures in docs/, from the demo's film
 	@$(PY) -m bench.pictures out/demo.mp4

@@ -22,7 +22,7 @@ from farm.contract import keys
 from farm.contract.codec import from_json
 from farm.contract.errors import FarmError, JobFailed, JobNotFound, WaitTimeout
 from farm.contract.messages import Manifest, Stage
-from farm.contract.params import Coherence, Params
+from farm.contract.params import Backbone, Coherence, Params
 from farm.contract.plan import Plan
 from farm.contract.states import JobState
 from farm.frames import FinalFrames
@@ -40,6 +40,9 @@ REGISTER_FILE = "painted.json"
 """Which job an ask became: in the farm's folder."""
 STORED_BEFORE_CANCEL = 3
 INTERRUPT_LIMIT_S, POLL_S = 600.0, 0.1
+
+VGG19_FACTOR = 16.0
+"""What a step of VGG19 costs, in steps of the default backbone (`make bench`)."""
 
 Say = Callable[[str], None]
 
@@ -73,15 +76,17 @@ class Ask:
     def work(self) -> float:
         """Its work in `bench.pace` units."""
         info = video.probe(self.clip)
-        return units(self.frames, video.frame_size(info.width, info.height, self.size_px), afresh=self.afresh)
+        work = units(self.frames, video.frame_size(info.width, info.height, self.size_px), afresh=self.afresh)
+        return VGG19_FACTOR * work if self.params.backbone is Backbone.VGG19 else work
 
 
 class Workshop:
     """The running farm, with what the benchmark asks of it."""
 
-    def __init__(self, home: Path, farm: Farm, say: Say) -> None:
+    def __init__(self, home: Path, code: str, farm: Farm, say: Say) -> None:
         self.farm = farm
         self.home = home
+        self.code = code  # what paints here
         self._say = say
         self._jobs: dict[Ask, Job] = {}
 
@@ -170,12 +175,18 @@ class Workshop:
 
 @contextmanager
 def workshop(threads: int, say: Say, home: Path | None = None) -> Iterator[Workshop]:
-    """The benchmark's farm for the length of a `with`: one worker with `threads` threads."""
-    where = (home or FARMS / painter_code()).absolute()
+    """The benchmark's farm for the length of a `with`: one worker with `threads` threads.
+
+    `home`: another folder than that of the code that paints; what other code painted there is taken as it is.
+    """
+    code = painter_code()
+    where = (home or FARMS / code).absolute()
     say(f"farm: {where}, {threads} threads")
     settings = settings_for(where, threads)
     with private_stack(where, settings=settings, workers=1) as info:
-        yield Workshop(where, Farm.from_settings(info.settings), say)
+        yield Workshop(
+            where, code if home is None else f"of the kept farm {home.name}", Farm.from_settings(info.settings), say
+        )
 
 
 def settings_for(home: Path, threads: int) -> Settings:

@@ -7,6 +7,7 @@ repeated or was interrupted paints only what is missing; `--quick` paints a litt
 from __future__ import annotations
 
 import argparse
+import io
 import os
 import shutil
 import sys
@@ -54,7 +55,6 @@ from bench.jobs import (  # noqa: E402
     frame_sums,
     interrupted,
     manifests_of,
-    painter_code,
     plan_of,
     style_losses,
     workshop,
@@ -93,11 +93,16 @@ class Benchmark:
         """Cases of real clips on the default backbone: those painted the slow way, too."""
         return [case for case in self.cases if case.shot.clip.file and case.backbone is Backbone.EFFICIENTNET_LITE0]
 
+    def chunks_of(self, case: Case) -> tuple[int, ...]:
+        """Chunk lengths that cut the shot; one at least."""
+        return tuple(chunk for chunk in self.chunks if chunk < case.shot.frames) or self.chunks[:1]
+
     def asks(self) -> list[Ask]:
         """Every job of the run but those that are painted again, in order."""
         wanted: list[Ask] = []
         for case in self.cases if "seams" in self.parts or "drift" in self.parts else []:
-            wanted += [sequential_ask(case, self.scope), *(farm_ask(case, chunk, self.scope) for chunk in self.chunks)]
+            wanted.append(sequential_ask(case, self.scope))
+            wanted += [farm_ask(case, chunk, self.scope) for chunk in self.chunks_of(case)]
         for case in self.real:
             wanted += [fresh_ask(case, self.scope)] if "drift" in self.parts else []
             wanted += excerpt_asks(case, self.scope).values() if "excerpts" in self.parts else []
@@ -121,7 +126,7 @@ class Benchmark:
         for case in self.cases:
             whole = self.jobs[sequential_ask(case, self.scope)]
             self.found.sequential[f"{case.label}, one piece"] = self._measured(case, whole)
-            for chunk in self.chunks:
+            for chunk in self.chunks_of(case):
                 job, label = self.jobs[farm_ask(case, chunk, self.scope)], chunk_label(case, chunk)
                 say(f"measuring {label}")
                 self.found.seams[label] = Seams(chunk, self._measured(case, job, whole))
@@ -142,7 +147,7 @@ class Benchmark:
         for case in self.real:
             fresh = measure_job(self.jobs[fresh_ask(case, self.scope)])
             numbers = fresh_frames(case.shot.frames)
-            for chunk in self.chunks:
+            for chunk in self.chunks_of(case):
                 label = chunk_label(case, chunk)
                 painted = self.found.seams[label].report
                 self.found.fresh[label] = fresh_drift(painted.frames, fresh.frames, numbers, case.shot.frames)
@@ -206,9 +211,17 @@ def plots(run: Benchmark, folder: Path) -> list[Picture]:
             label = chunk_label(case, chunk)
             if label in run.found.seams:
                 path = folder / f"{label.replace(', ', '_')}.png"
-                plot(run.found.seams[label].report, path, title=f"{case.label}, chunks of {chunk}")
+                shrunk(plot(run.found.seams[label].report, title=f"{case.label}, chunks of {chunk}"), path)
                 pictures.append(Picture(f"{folder.name}/{path.name}", f"{case.label}, chunks of {chunk}"))
     return pictures
+
+
+def shrunk(png: bytes, path: Path) -> None:
+    """Write a plot in 48 colours: a third of its size, and no eye sees it."""
+    from PIL import Image
+
+    with Image.open(io.BytesIO(png)) as image:
+        image.convert("RGB").quantize(48).save(path, optimize=True)
 
 
 def write(run: Benchmark, results: Path, command: str) -> Path:
@@ -223,7 +236,7 @@ def write(run: Benchmark, results: Path, command: str) -> Path:
         date=time.strftime("%Y-%m-%d"),
         device=" and ".join(sorted({worker["device"] for worker in workers})),
         versions=workers[0]["versions"] if workers else {},
-        painter_code=painter_code(),
+        painter_code=run.farm.code,
         command=command,
         chosen=[
             "clips: " + ", ".join(f"{item.clip.title} ({item.frames} frames)" for item in shots.values()),
@@ -316,7 +329,8 @@ def main(words: Sequence[str]) -> int:
     with workshop(threads, say, arguments.farm) as farm:
         run = Benchmark(cases_of(arguments, scope), arguments.chunks, scope, tuple(arguments.parts), farm)
         run.run()
-        target = write(run, arguments.results, " ".join(("python -m bench.picture", *words)))
+        command = " ".join(("python -m bench.picture", *words)) if words else "make bench-picture"
+        target = write(run, arguments.results, command)
     for bar in bars(run.found):
         met = {True: "met", False: "MISSED", None: "not measured"}[bar.met]
         say(f"{bar.number}  {bar.title}: {bar.figure} (asked {bar.asked}) {met}  {bar.case}")
@@ -329,3 +343,5 @@ if __name__ == "__main__":
         sys.exit(main(sys.argv[1:]))
     except FarmError as error:
         sys.exit(f"{error}")
+    except KeyboardInterrupt:
+        sys.exit("interrupted: run it again, and it goes on from here")

@@ -20,7 +20,7 @@ _MARGIN_PX, _GAP_PX, _ROW_GAP_PX, _LABEL_PX = 24, 4, 8, 150
 _TITLE_PX, _LABEL_SIZE_PX, _NOTE_PX, _CAPTION_SIZE_PX = 20, 14, 12, 12
 _NOTE_STEP_PX, _CAPTION_PX, _HEAD_STEP_PX = 18, 22, 22
 _BOLD, _REGULAR = 600, 400
-_QUALITIES = range(86, 58, -4)
+_QUALITIES = range(86, 48, -4)
 
 
 @dataclass(frozen=True, slots=True)

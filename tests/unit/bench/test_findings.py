@@ -1,0 +1,163 @@
+"""What the benchmark reads off jobs, on figures small enough to work out by hand."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from bench.findings import (
+    DEFAULT_CHUNK,
+    Cost,
+    Excerpt,
+    Findings,
+    Seams,
+    adopted,
+    bars,
+    cost,
+    fresh_drift,
+    seam_excess,
+    untied_style,
+)
+from bench.page import Picture, Setting, change, page, ratio
+from farm.contract.messages import FrameRecord, Manifest, Stage
+from farm.contract.plan import Boundary
+from farm.measure import PictureReport, measure_film
+from farm.plan import make_plan
+
+FRAMES = 24
+
+
+def film(flicker: float = 0.0, reference: float | None = 0.0) -> PictureReport:
+    """A still source under paint that changes its brightness by `flicker` from frame to frame, with one seam."""
+    source = np.random.default_rng(0).integers(60, 180, (40, 64, 3), np.uint8)
+
+    def paint(by: float) -> list[np.ndarray]:
+        return [np.clip(source.astype(float) + by * (number % 2), 0, 255).astype(np.uint8) for number in range(FRAMES)]
+
+    return measure_film(
+        [source] * FRAMES,
+        paint(flicker),
+        boundaries=[Boundary(12, 16, 0, 0)],
+        style_losses=dict.fromkeys(range(FRAMES), 0.1),
+        reference=None if reference is None else paint(reference),
+    )
+
+
+def manifest(stage: Stage, start: int, seconds: float, adopted_frames: int = 0, attempt: int = 1) -> Manifest:
+    records = tuple(FrameRecord(start + n, "0" * 64, adopted=n < adopted_frames) for n in range(4))
+    return Manifest("job", stage, start, attempt, "worker", "cpu", 100.0, 100.0 + seconds, records)
+
+
+PLAN = make_plan(8, (64, 48), (), 4, 2, "x")
+WHOLE = [manifest(Stage.ANCHOR, 0, 5), manifest(Stage.STYLIZE, 0, 45)]
+PIECES = [
+    manifest(Stage.ANCHOR, 0, 5), manifest(Stage.ANCHOR, 4, 3),
+    manifest(Stage.STYLIZE, 0, 20), manifest(Stage.STYLIZE, 4, 20), manifest(Stage.BLEND, 4, 1),
+]  # fmt: skip
+
+
+def test_the_cost_leaves_out_the_first_anchor_which_any_painting_needs() -> None:
+    found = cost(PLAN, PIECES, WHOLE)
+    assert found is not None
+    assert found.share == pytest.approx((3 + 1) / 40)
+    assert found.over_sequential == pytest.approx(49 / 50 - 1)
+
+
+@pytest.mark.parametrize(
+    "spoilt", [manifest(Stage.STYLIZE, 4, 20, adopted_frames=2), manifest(Stage.ANCHOR, 4, 3, attempt=2)]
+)
+def test_a_job_that_was_interrupted_has_no_cost(spoilt: Manifest) -> None:
+    assert cost(PLAN, [*PIECES, spoilt], WHOLE) is None
+
+
+def test_adopted_frames_are_those_a_resumed_job_did_not_paint_again() -> None:
+    assert adopted([manifest(Stage.STYLIZE, 0, 1, adopted_frames=3), manifest(Stage.STYLIZE, 4, 1)]) == 3
+
+
+def test_style_is_compared_in_frames_that_took_equal_steps() -> None:
+    ours = {1: (0.2, 24), 2: (0.4, 24), 3: (9.0, 60), 4: (9.0, 24)}
+    untied = {1: (0.1, 24), 2: (0.3, 24), 3: (0.1, 24)}
+    assert untied_style(ours, untied) == (pytest.approx(0.3 / 0.2), 2)
+    assert untied_style(ours, {}) == (None, 0)
+
+
+def test_seam_excess_is_that_of_every_frame_of_the_window() -> None:
+    excess = seam_excess(film(flicker=20, reference=10))
+    assert list(excess) == [12]
+    assert len(excess[12]) == 5  # the blend's four frames and the one after
+    assert excess[12] == pytest.approx([2.0] * 5, rel=0.02)
+
+
+def test_without_a_reference_there_is_no_excess() -> None:
+    assert seam_excess(film(flicker=20, reference=None)) == {12: []}
+
+
+def test_what_the_clip_itself_does_is_no_drift_over_fresh_frames() -> None:
+    series = film().frames
+    painted = replace(series, detail=tuple(2.0 + number for number in range(FRAMES)))
+    fresh = replace(series, detail=(2.0, 25.0))  # frames 0 and 23 painted from nothing: the clip grew as much
+    assert fresh_drift(painted, fresh, [0, 23], FRAMES).drift.detail == pytest.approx(1.0)
+
+
+def test_a_painting_that_loses_detail_drifts_over_fresh_frames() -> None:
+    series = film().frames
+    painted = replace(series, detail=(1.0,) * 22 + (0.8,) * 2)
+    fresh = replace(series, detail=(1.0, 1.0, 1.0, 1.0))
+    found = fresh_drift(painted, fresh, [0, 1, 22, 23], FRAMES)
+    assert (found.first.detail, found.last.detail) == (1.0, pytest.approx(0.8))
+    assert found.drift.detail == pytest.approx(0.8)
+    assert found.drift.luma == pytest.approx(1.0)
+
+
+def test_an_empty_run_measures_nothing() -> None:
+    assert all(bar.met is None for bar in bars(Findings()))
+    assert {bar.number for bar in bars(Findings())} == set(range(1, 8))
+
+
+@pytest.fixture
+def found() -> Findings:
+    steady, flickering = film(flicker=2, reference=2), film(flicker=40, reference=None)
+    return Findings(
+        seams={"bunny, swirl, 48": Seams(DEFAULT_CHUNK, steady)},
+        sequential={"bunny, swirl, one piece": steady},
+        fresh={"bunny, swirl, 48": fresh_drift(steady.frames, steady.frames, range(FRAMES), FRAMES)},
+        excerpts={"bunny, swirl": Excerpt(steady, flickering, 1.2, 20)},
+        costs={"bunny, swirl, 48": Cost(0.12, 0.2)},
+        differing={"repeated": 0},
+    )
+
+
+def test_bars_are_met_or_missed_by_what_was_found(found: Findings) -> None:
+    met = {(bar.number, bar.title.partition(",")[0]): bar.met for bar in bars(found)}
+    assert met[1, "seam excess over the blend window"] is True
+    assert met[4, "E of the method of 2015 over ours"] is True
+    assert met[5, "anchors and blends over painting"] is True
+    assert met[5, "all painting time beyond one piece's"] is False
+    assert met[6, "style loss over that without the temporal term"] is False
+    assert met[7, "frames that differ: repeated"] is True
+
+
+def test_the_page_has_every_case_and_every_picture(found: Findings) -> None:
+    setting = Setting("2026-01-01", "cpu", {"torch": "2"}, "12345678", "make bench-picture", ["clips: one"])
+    text = page(found, setting, [Picture("picture/worst.jpg", "worst")], [Picture("picture/e.png", "E")])
+    headings = [line for line in text.splitlines() if line.startswith("## ")]
+    assert headings == [
+        "## Bars", "## Seams", "## Whole films", "## Drift", "## Drift over frames painted afresh",
+        "## Against the method of 2015", "## Cost", "## Same bytes", "## The worst boundaries", "## E over time",
+    ]  # fmt: skip
+    assert "![worst](picture/worst.jpg)" in text
+    assert text.count("bunny, swirl, 48") > 5
+    widths = {len(line.split(" | ")) for line in text.splitlines() if line.startswith("| bunny, swirl, one")}
+    assert widths == {7}
+
+
+def test_tables_without_rows_are_left_out() -> None:
+    setting = Setting("2026-01-01", "cpu", {}, "12345678", "make bench-picture", [])
+    text = page(Findings(), setting, [], [])
+    assert [line for line in text.splitlines() if line.startswith("## ")] == ["## Bars"]
+
+
+def test_ratios_and_changes_say_when_there_is_none() -> None:
+    assert (ratio(1.034), ratio(None), change(0.93), change(None)) == ("1.03", "—", "-7.0%", "—")
