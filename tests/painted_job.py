@@ -1,0 +1,87 @@
+"""A job that is painted but for its film: what a store holds when `assemble` begins. In memory, and made in no time."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from synthetic import SyntheticClip
+
+from farm import video
+from farm.client import Farm
+from farm.contract import keys
+from farm.contract.codec import to_json
+from farm.contract.messages import FrameRecord, Manifest, Stage, TaskMessage
+from farm.contract.params import Params
+from farm.contract.plan import Plan
+from farm.contract.spec import Media, Spec, Style
+from farm.executor import Run
+from farm.frames import FinalFrames
+from farm.job import Job
+from farm.ledger import JobRecord
+from farm.plan import make_plan
+from farm.png import png_bytes
+from farm.settings import Settings
+from farm.testing import MemoryLedger, MemoryStore
+
+STYLE_LOSS = 0.25
+
+
+@dataclass(frozen=True)
+class PaintedJob:
+    """A job, the farm it is in, and its final frames: a darker copy of the clip, with levels added by frame."""
+
+    farm: Farm
+    job: Job
+    plan: Plan
+
+    def run(self) -> Run:
+        """The job's assemble task, as an executor runs it."""
+        message = TaskMessage(self.job.name, Stage.ASSEMBLE, 0, 1)
+        return Run(message, self.farm.store, self.farm.ledger, lambda: None)
+
+    def finish(self) -> None:
+        """Give the job a film, as far as others look."""
+        self.farm.store.put(keys.output(self.job.name, "report.json"), b"{}")
+
+
+def memory_farm(folder: Path) -> Farm:
+    """A farm without services."""
+    return Farm(Settings(home=folder, cache_dir=folder / "cache"), MemoryStore(), MemoryLedger())
+
+
+def paint_job(
+    farm: Farm,
+    clip: SyntheticClip,
+    folder: Path,
+    *,
+    chunk_frames: int = 8,
+    blend_frames: int = 3,
+    levels: dict[int, int] | None = None,
+    name: str = "clip",
+) -> PaintedJob:
+    """Put a job's clip, plan, frames and manifests into the farm's store; `levels` are added to single frames."""
+    path = folder / f"{name}.mp4"
+    clip.write(path)
+    data = path.read_bytes()
+    source = Media(hashlib.sha256(data).hexdigest(), ".mp4", len(data))
+    params = Params(blend_frames=blend_frames)
+    style = Style(Media("0" * 64, ".png", 1), "swirl")
+    spec = Spec(name, source, (style,), chunk_frames=chunk_frames, params=params)
+    index = video.index(path)
+    plan = make_plan(index.frame_count, clip.size, clip.cuts, chunk_frames, blend_frames, index.sha256)
+    store, final = farm.store, FinalFrames(spec.job, plan)
+    store.put(keys.media(source), data)
+    for key, value in ((keys.spec, spec), (keys.plan, plan), (keys.index, index)):
+        store.put(key(spec.job), to_json(value))
+    for number, frame in enumerate(clip.frames()):
+        painted = np.round(frame * 0.8).astype(np.uint8) + np.uint8((levels or {}).get(number, 0))
+        store.put(final.key(number), png_bytes(painted))
+    for chunk in plan.chunks:
+        records = tuple(FrameRecord(n, "0" * 64, {"style": STYLE_LOSS}) for n in range(chunk.start, chunk.stop))
+        manifest = Manifest(spec.job, Stage.STYLIZE, chunk.start, 1, "worker", "CPU", 1.0, 2.0, records)
+        store.put(keys.manifest(spec.job, manifest.task), to_json(manifest))
+    farm.ledger.create_job(JobRecord(spec.job, created_s=1.0))
+    return PaintedJob(farm, Job(farm, spec.job), plan)
