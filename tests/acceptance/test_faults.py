@@ -1,0 +1,81 @@
+"""What goes wrong on a real farm, and what a user does about it; each ends with the frames of an undisturbed run."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+import pytest
+from acceptance.conftest import QUICK
+from acceptance.test_farm import WAIT_S, manifests, painted, stylized, wait_until
+from clips import make_clip
+
+from farm.client import Farm
+from farm.contract import keys
+from farm.contract.errors import JobFailed
+from farm.contract.messages import Priority, Stage, TaskId
+from farm.contract.states import JobState, TaskState
+from farm.ledger import WorkerHealth
+
+pytestmark = pytest.mark.timeout(150)
+
+
+def test_a_paused_job_stands_still_and_goes_on_to_the_same_frames(farm: Farm, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "pause.mp4", frames=24)
+    job = farm.submit(clip.path, "swirl", params=QUICK, size_px=96, chunk_frames=12)
+    wait_until(lambda: job.status().stage(Stage.STYLIZE).frames_done >= 3)
+    job.pause()
+    wait_until(lambda: job.status().state is JobState.PAUSED, 20)
+    done = stylized(job)
+    assert 3 <= len(done) < 24
+    assert [item.what for item in job.explain()] == ["it is paused; the frames done are kept"]
+    job.resume()
+    job.wait(timeout_s=WAIT_S)
+    whole = painted(farm, clip.path, size_px=96, chunk_frames=12, again=True)
+    assert stylized(job) == stylized(whole)
+    assert all(stylized(job)[name] == data for name, data in done.items())
+
+
+def test_a_poisoned_chunk_fails_alone_and_a_retry_after_the_cure_finishes_the_job(farm: Farm, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "poison.mp4", frames=12)
+    how = {"params": QUICK, "size_px": 64, "chunk_frames": 4}
+    job = farm.submit(clip.path, "swirl", **how, hold=True, priority=Priority.HIGH)
+    poison = keys.stylized(job.name, 5)
+    farm.store.put(poison, b"no picture")
+    job.resume()
+    with pytest.raises(JobFailed, match=r"stylize at frame 4: .*farm retry"):
+        job.wait(timeout_s=WAIT_S)
+    tasks = farm.ledger.tasks(job.name)
+    assert tasks[TaskId(Stage.STYLIZE, 4)].attempt == 3
+    assert len(tasks[TaskId(Stage.STYLIZE, 4)].failed_on) == 2  # tried on both workers
+    assert {tasks[TaskId(Stage.STYLIZE, start)].state for start in (0, 8)} == {TaskState.SUCCEEDED}
+    assert not any(info.quarantine for info in farm.workers())
+    log = [item for item in job.logs(5) if item.task == TaskId(Stage.STYLIZE, 4)]
+    assert [item.attempt for item in log] == [1, 2, 3]
+    assert all("attempt failed: " in item.text for item in log)
+    before = set(manifests(job))
+    farm.store.delete([poison])
+    job.retry()
+    job.wait(timeout_s=WAIT_S)
+    assert manifests(job)[TaskId(Stage.STYLIZE, 4)].attempt == 1
+    assert {task.stage for task in set(manifests(job)) - before} == {Stage.STYLIZE, Stage.BLEND, Stage.ASSEMBLE}
+    assert stylized(job) == stylized(painted(farm, clip.path, size_px=64, chunk_frames=4, again=True))
+
+
+def test_a_worker_in_quarantine_gets_no_work_and_the_job_is_done_by_the_other(farm: Farm, tmp_path: Path) -> None:
+    two = wait_until(lambda: len(found := farm.workers()) == 2 and found)
+    bad, good = (info.name for info in two)
+    farm.ledger.set_health(bad, WorkerHealth(("a", "b", "c"), "the device is broken", time.time() + 600))
+    try:
+        wait_until(lambda: next(info.quarantine for info in farm.workers() if info.name == bad))
+        clip = make_clip(tmp_path / "quarantine.mp4", frames=12)
+        job = farm.submit(clip.path, "swirl", params=QUICK, size_px=64, chunk_frames=4)
+        wait_until(lambda: job.status().state is JobState.RENDERING)
+        said = [item.what for item in job.explain()]
+        assert f"{bad} is in quarantine: 3 tasks in a row failed on it, the last with: the device is broken" in said
+        job.wait(timeout_s=WAIT_S)
+        painters = {item.worker for task, item in manifests(job).items() if task.stage is Stage.STYLIZE}
+        assert painters == {good}
+    finally:
+        farm.ledger.set_health(bad, WorkerHealth())
+    wait_until(lambda: not any(info.quarantine for info in farm.workers()))
