@@ -95,7 +95,7 @@ def task_of_log(key: str) -> TaskId:
 
 
 def output(job: str, name: str) -> str:
-    """An output: `film.mp4`, `poster.png`, `contact.png`, `report.json`, `result.json`."""
+    """An output: `film.mp4`, `poster.png`, `contact.png`, `measure.png`, `report.json`, `result.json`."""
     if not re.fullmatch(r"[a-z]+\.[a-z0-9]+", name):
         raise ValueError(f"not an output's name: {name}")
     return f"{job_prefix(job)}output/{name}"

@@ -3,10 +3,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from farm.contract.errors import CorruptObject
-from farm.frames import FinalFrames
+from farm.contract.errors import CorruptObject, ObjectNotFound
+from farm.frames import FinalFrames, read_final_frames
 from farm.plan import make_plan
 from farm.png import png_bytes, png_read
+from farm.testing import MemoryStore
 
 JOB = "clip-0123456789"
 
@@ -33,3 +34,16 @@ def test_a_frame_survives_its_png_and_equal_pixels_give_equal_bytes() -> None:
 def test_what_is_no_picture_is_corrupt(data: bytes) -> None:
     with pytest.raises(CorruptObject, match="are not a picture"):
         png_read(data)
+
+
+def test_final_frames_are_read_in_order_however_many_are_ahead() -> None:
+    plan = make_plan(40, (16, 16), (), 20, 2, "x")
+    store, final = MemoryStore(), FinalFrames(JOB, plan)
+    for number in range(40):
+        store.put(final.key(number), png_bytes(np.full((16, 16, 3), number, np.uint8)))
+    assert [int(frame[0, 0, 0]) for frame in read_final_frames(store, JOB, plan)] == list(range(40))
+
+
+def test_a_final_frame_that_is_missing_is_said() -> None:
+    with pytest.raises(ObjectNotFound):
+        next(read_final_frames(MemoryStore(), JOB, make_plan(2, (16, 16), (), 20, 2, "x")))

@@ -41,7 +41,7 @@ def test_help_answers_in_less_than_half_a_second() -> None:
 
 def test_help_names_every_command_but_the_demo() -> None:
     words = set(farm("--help").stdout.split())
-    commands = "render submit styles list status watch fetch cancel resume up down doctor worker coordinator"
+    commands = "render submit styles list status watch fetch measure cancel resume up down doctor worker coordinator"
     assert set(commands.split()) <= words
     assert "demo" not in words
 
