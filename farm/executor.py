@@ -40,7 +40,7 @@ from farm.contract.messages import STAGE_QUEUE, FrameRecord, Manifest, TaskMessa
 from farm.contract.plan import Plan
 from farm.contract.spec import Spec
 from farm.contract.states import TaskState
-from farm.lease import LeaseKeeper
+from farm.lease import LeaseKeeper, LifeSigns
 from farm.ledger import Lease, Ledger, TaskRecord, WorkerHealth
 from farm.settings import Settings
 from farm.store import Store
@@ -134,7 +134,7 @@ class Executor:
             self.ledger, lease, settings.lease_s, self.shutting_down, stuck_s,
             on_stuck=lambda silent_s: self._end_stuck(attempt, silent_s),
         ) as keeper:  # fmt: skip
-            run = Run(message, self.store, self.ledger, keeper.check, keeper.signs.frame)
+            run = Run(message, self.store, self.ledger, keeper.check, keeper.signs)
             outcome = work(run)
             keeper.check()
             manifest = Manifest(
@@ -253,14 +253,14 @@ class Run:
         store: Store,
         ledger: Ledger,
         check: Callable[[], None],
-        on_frame: Callable[[], None] = lambda: None,
+        signs: LifeSigns | None = None,
     ) -> None:
         self.message = message
         self.store = store
         self.timings_s: defaultdict[str, float] = defaultdict(float)
         self._ledger = ledger
         self._check = check
-        self._on_frame = on_frame
+        self._signs = signs or LifeSigns()
 
     @property
     def job(self) -> str:
@@ -283,11 +283,21 @@ class Run:
 
     def progress(self, frames: int) -> None:
         """So many frames of the task are done."""
-        self._on_frame()
+        self._signs.frame()
         try:
             self._ledger.progress(self.job, self.message.task, frames)
         except LedgerUnavailable as error:  # a number for people: no reason to lose the work
             log.warning("progress is not noted: %s", error, extra={"job": self.job})
+
+    @contextmanager
+    def slow(self, limit_s: float) -> Iterator[None]:
+        """A step that can show no sign of life, e.g. a library's download: it is given up only after `limit_s`."""
+        self._signs.allowance_s = limit_s
+        try:
+            yield
+        finally:
+            self._signs.step()
+            self._signs.allowance_s = 0.0
 
     @contextmanager
     def span(self, name: str) -> Iterator[None]:

@@ -18,6 +18,7 @@ from farm.contract import keys
 from farm.contract.codec import from_json
 from farm.contract.errors import (
     AccessDenied,
+    CorruptObject,
     InvalidInput,
     JobFailed,
     JobNotFound,
@@ -126,7 +127,7 @@ class Job:
         return target
 
     def fetch_output(self, name: str, path: str | Path) -> Path:
-        """Download another output: `contact.png`, `poster.png` or `report.json`."""
+        """Download another output: `contact.png`, `poster.png`, `measure.png` or `report.json`."""
         target = Path(path)
         key = keys.output(self.name, name)
         self._require_film(key)
@@ -213,8 +214,10 @@ class Job:
         try:
             self.farm.store.check()
             spec, plan = self.spec, self._plan()
-        except (StoreUnavailable, AccessDenied) as error:
+        except (StoreUnavailable, AccessDenied, CorruptObject) as error:
             store_error = error.message
+        except JobNotFound:
+            store_error = "the job's spec is gone; submit the clip again"
         tasks = ledger.tasks(self.name)
         running = [task for task, item in tasks.items() if item.state is TaskState.RUNNING]
         others = [item for item in ledger.jobs() if item.job != self.name and item.state in JOB_LIVE]

@@ -29,6 +29,7 @@ class LifeSigns:
     def __init__(self) -> None:
         self._moved_at = self._frame_at = time.monotonic()
         self._frame_times_s: deque[float] = deque(maxlen=64)
+        self.allowance_s = 0.0  # no silence shorter than this counts, for a step that is known to be long
 
     def step(self) -> None:
         """The work moved."""
@@ -48,7 +49,8 @@ class LifeSigns:
     def patience_s(self, floor_s: float) -> float:
         """How long a silence is still no reason to worry."""
         times_s = list(self._frame_times_s)
-        return max(floor_s, STUCK_FRAMES * statistics.median(times_s)) if times_s else floor_s
+        frames_s = STUCK_FRAMES * statistics.median(times_s) if times_s else 0.0
+        return max(floor_s, frames_s, self.allowance_s)
 
 
 class LeaseKeeper:

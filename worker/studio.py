@@ -30,6 +30,8 @@ from worker.engine.backbones import load
 
 T = TypeVar("T")
 
+LOAD_LIMIT_S = 3600.0
+"""A backbone's weights may have to be downloaded, over whatever line there is."""
 KEPT_PAINTERS = 2
 KEPT_INDEXES = 8
 KEPT_COLORS = 64
@@ -69,12 +71,15 @@ class Studio:
         spec, size_hw = run.spec, (run.plan.height, run.plan.width)
         colors = None if spec.params.color is Color.STYLE else self._shot_colors(run)
         what = to_json([spec.styles, spec.params, spec.weights_sha256, list(size_hw), colors])
-        return self._painters.get(what, lambda: self._make_painter(spec, size_hw, colors))
+        with run.slow(LOAD_LIMIT_S):
+            return self._painters.get(what, lambda: self._make_painter(spec, size_hw, colors))
 
     def clip(self, run: Run) -> Clip:
         """The job's source."""
         index = self._indexes.get(run.job.encode(), lambda: from_json(FrameIndex, self._store.get(keys.index(run.job))))
-        return Clip(self._media.path(run.spec.source), index, (run.plan.width, run.plan.height))
+        # A long download is a sign of life, and can be stopped.
+        source = self._media.path(run.spec.source, lambda _done, _total: run.check())
+        return Clip(source, index, (run.plan.width, run.plan.height))
 
     def _shot_colors(self, run: Run) -> ColorStatistics:
         """The colours of the shot that the task's frame lies in, from frames spread over it.

@@ -82,7 +82,7 @@ def until(ready: Callable[[], Any], timeout_s: float = 30.0) -> None:
 @pytest.fixture
 def bench(redis_url: str, tmp_path: Path) -> Iterator[Bench]:
     settings = Settings(
-        redis_url=redis_url, home=tmp_path, cache_dir=tmp_path, lease_s=2.0, quarantine_s=4.0, stuck_s=1.0
+        redis_url=redis_url, home=tmp_path, cache_dir=tmp_path, lease_s=2.0, quarantine_s=8.0, stuck_s=1.0
     )
     one = Bench(settings)
     yield one
@@ -109,7 +109,7 @@ def test_a_worker_on_which_three_tasks_failed_takes_no_more_until_its_time_is_ov
         bench.until(bench.queue(FAILS + number), TaskState.RETRYING)
     until(lambda: [info.quarantine for info in bench.ledger.workers() if "this worker is broken" in info.quarantine])
     until_s = bench.ledger.health(NAME).until_s
-    until(lambda: time.time() > until_s - 1.9)  # the warden looked
+    until(lambda: time.time() > until_s - 2.5)  # the warden looked
     waiting = bench.queue(DONE)
     record = bench.until(waiting, TaskState.SUCCEEDED)
     assert record.since_s >= until_s

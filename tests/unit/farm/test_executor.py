@@ -270,6 +270,18 @@ def test_slow_work_that_shows_signs_of_life_goes_on(tmp_path: Path) -> None:
     assert (bench.task.state, bench.ended) == (TaskState.SUCCEEDED, [])
 
 
+def test_a_step_known_to_be_long_is_waited_for(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, stuck_s=0.4)
+
+    def download(run: Run) -> Outcome:
+        with run.slow(30):
+            time.sleep(1)
+        return Outcome()
+
+    bench.executor.execute(MESSAGE, download)
+    assert (bench.task.state, bench.ended) == (TaskState.SUCCEEDED, [])
+
+
 def test_ten_frame_times_are_waited_for_where_frames_are_slow() -> None:
     signs = LifeSigns()
     assert signs.patience_s(5.0) == 5.0
