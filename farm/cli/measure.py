@@ -51,7 +51,7 @@ def measure(
     E is how far each frame is from the one before it, carried along the motion of the clip. Blur wins E: read
     detail beside it.
     """
-    _check(job, source, film, plot)
+    _check(job, source, film, against, plot)
     title, report = _measured(job, source, film, against)
     if plot:
         _write_plot(report, plot, title)
@@ -61,11 +61,13 @@ def measure(
         _show(title, report)
 
 
-def _check(job: str | None, source: str | None, film: str | None, plot: str | None) -> None:
+def _check(job: str | None, source: str | None, film: str | None, against: str | None, plot: str | None) -> None:
     """InvalidInput for what can't be meant, before anything is measured."""
     if (source is None) != (film is None):
         lone, other = ("--source", "--film") if film is None else ("--film", "--source")
         raise InvalidInput(f"{lone} {source or film} says nothing alone; give {other}, too")
+    if film is not None and against is not None and not Path(against).is_file():
+        raise InvalidInput(f"--against {against}: there is no such file; with --film give a film's file")
     if film is not None and job is not None:
         raise InvalidInput(f"{job} and --film {film} are two films; give a job, or --source and --film")
     if plot is None:

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 log = logging.getLogger(__name__)
 
-PENDING_FRAMES = 8
+PENDING_FRAMES = 4
 """Frames that wait to be measured; then the encoder waits, too."""
 KEPT_SERIES = ("error", "detail")
 """What the report keeps by frame; `farm measure --json` gives all."""

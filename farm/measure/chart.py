@@ -21,8 +21,11 @@ def plot(report: PictureReport, path: str | Path | None = None, *, title: str = 
     """A PNG of E by frame above detail by frame; also written to `path` where one is given."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.layout_engine import ConstrainedLayoutEngine
 
-    figure = Figure(figsize=_SIZE_IN, dpi=_DPI, facecolor=_GROUND, layout="constrained")
+    figure = Figure(
+        figsize=_SIZE_IN, dpi=_DPI, facecolor=_GROUND, layout=ConstrainedLayoutEngine(w_pad=0.14, h_pad=0.12)
+    )
     FigureCanvasAgg(figure)
     above, below = figure.subplots(2, 1, sharex=True, height_ratios=(3, 1.25))
     _error_panel(above, report, title)

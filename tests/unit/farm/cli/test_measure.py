@@ -67,6 +67,7 @@ def test_the_plot_is_written(pair: tuple[str, ...], tmp_path: Path) -> None:
         (("--source", "clip.mp4"), "--source clip.mp4 says nothing alone; give --film, too"),
         (("--film", "film.mp4"), "--film film.mp4 says nothing alone; give --source, too"),
         (("clip-0123456789", "--source", "a", "--film", "b"), "clip-0123456789 and --film b are two films"),
+        (("--source", "a", "--film", "b", "--against", "clip-01"), "--against clip-01: there is no such file"),
         (("--source", "a", "--film", "b", "--plot", "plot.jpg"), "give --plot plot.png"),
         (("--source", "a", "--film", "b", "--plot", "/no/where/plot.png"), "there is no folder /no/where"),
         (("--source", "nothing.mp4", "--film", "b"), "nothing.mp4 does not exist; check the path"),
