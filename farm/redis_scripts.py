@@ -22,11 +22,11 @@ return 1
 
 # KEYS: tasks, lease. ARGV: task, changes (JSON with the new state), states it may come from, token ('' = nobody's).
 MOVE_TASK = """
-if ARGV[4] == '' then
-  if redis.call('EXISTS', KEYS[2]) == 1 then return 0 end
-elseif redis.call('GET', KEYS[2]) ~= ARGV[4] then return 0 end
 local raw = redis.call('HGET', KEYS[1], ARGV[1])
 local record = raw and cjson.decode(raw) or {state = 'waiting'}
+local held = redis.call('GET', KEYS[2])
+if not held and record.state == 'running' and record.token == ARGV[4] then held = ARGV[4] end
+if (held or '') ~= ARGV[4] then return 0 end
 if not string.find(ARGV[3], '|' .. record.state .. '|', 1, true) then return 0 end
 for name, value in pairs(cjson.decode(ARGV[2])) do record[name] = value end
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(record))
@@ -34,7 +34,7 @@ if ARGV[4] ~= '' then redis.call('DEL', KEYS[2]) end
 return 1
 """
 
-# KEYS: tasks, lease, job, fence. ARGV: task, attempt, worker, lease in ms, now, live job states.
+# KEYS: tasks, lease, job, fence. ARGV: task, attempt, worker, lease in ms, now, live job states, nonce.
 CLAIM = """
 local state = redis.call('HGET', KEYS[3], 'state')
 if not state or not string.find(ARGV[6], '|' .. state .. '|', 1, true) then return false end
@@ -44,17 +44,26 @@ local record = cjson.decode(raw)
 if record.state ~= 'queued' and record.state ~= 'running' then return false end
 if tonumber(ARGV[2]) ~= record.attempt then return false end
 if redis.call('EXISTS', KEYS[2]) == 1 then return false end
-local token = redis.call('INCR', KEYS[4]) .. ':' .. ARGV[3]
+local token = redis.call('INCR', KEYS[4]) .. ':' .. ARGV[3] .. ':' .. ARGV[7]
 redis.call('SET', KEYS[2], token, 'PX', ARGV[4])
 record.state = 'running'
 record.since_s = tonumber(ARGV[5])
 record.worker = ARGV[3]
+record.token = token
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(record))
 return token
 """
 
-# KEYS: lease. ARGV: token, lease in ms.
+# KEYS: lease, tasks. ARGV: token, lease in ms, task. A lease that ran out is still its last holder's, as long as
+# nobody else has taken the task or counted the attempt as lost: Redis may have been away.
 RENEW = """
-if redis.call('GET', KEYS[1]) ~= ARGV[1] then return 0 end
-return redis.call('PEXPIRE', KEYS[1], ARGV[2])
+local held = redis.call('GET', KEYS[1])
+if not held then
+  local raw = redis.call('HGET', KEYS[2], ARGV[3])
+  local record = raw and cjson.decode(raw) or {}
+  if record.state == 'running' then held = record.token end
+end
+if held ~= ARGV[1] then return 0 end
+redis.call('SET', KEYS[1], ARGV[1], 'PX', ARGV[2])
+return 1
 """

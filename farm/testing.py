@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import secrets
 import threading
 import time
 import uuid
@@ -198,15 +199,17 @@ class MemoryLedger:
             if not live or not open_ or self._token(job, task):
                 return None
             self._fence += 1
-            token = f"{self._fence}:{worker}"
+            token = f"{self._fence}:{worker}:{secrets.token_hex(4)}"
             self._leases[job, task] = (token, time.monotonic() + lease_s)
-            self._tasks[job][task] = replace(record, state=TaskState.RUNNING, since_s=time.time(), worker=worker)
+            self._tasks[job][task] = replace(
+                record, state=TaskState.RUNNING, since_s=time.time(), worker=worker, token=token
+            )
             return Lease(job, task, message.attempt, worker, token)
 
     def renew(self, lease: Lease, lease_s: float) -> bool:
         """See Ledger."""
         with self._lock:
-            if self._token(lease.job, lease.task) != lease.token:
+            if not self._holds(lease):
                 return False
             self._leases[lease.job, lease.task] = (lease.token, time.monotonic() + lease_s)
             return True
@@ -214,12 +217,13 @@ class MemoryLedger:
     def settle(self, lease: Lease, after: TaskState, **changes: Any) -> bool:
         """See Ledger."""
         with self._lock:
-            if self._token(lease.job, lease.task) != lease.token:
+            if not self._holds(lease):
                 return False
-            token = self._leases.pop((lease.job, lease.task))
+            held = self._leases.pop((lease.job, lease.task), None)
             if self.move_task(lease.job, lease.task, after, **changes):
                 return True
-            self._leases[lease.job, lease.task] = token
+            if held:
+                self._leases[lease.job, lease.task] = held
             return False
 
     def leased(self, job: str, tasks: Collection[TaskId]) -> set[TaskId]:
@@ -269,6 +273,12 @@ class MemoryLedger:
                 return False
             self._turns[name] = time.monotonic() + ttl_s
             return True
+
+    def _holds(self, lease: Lease) -> bool:
+        """Whether the lease is this one's, or ran out and was not taken by another."""
+        record = self.task(lease.job, lease.task)
+        last = record.token if record.state is TaskState.RUNNING else ""
+        return (self._token(lease.job, lease.task) or last) == lease.token
 
     def _token(self, job: str, task: TaskId) -> str:
         token, until = self._leases.get((job, task), ("", 0.0))

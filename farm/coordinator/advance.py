@@ -172,13 +172,22 @@ class Coordinator:
         job, tasks = record.job, self.ledger.tasks(record.job)
         running = [task for task, item in tasks.items() if item.state is TaskState.RUNNING]
         for task in set(running) - self.ledger.leased(job, running):
-            self._mend_lost(job, task, tasks[task])
+            if self._is_lost(job, task, tasks[task].token):
+                self._mend_lost(job, task, tasks[task])
         for task, item in tasks.items():
             if item.state is TaskState.QUEUED and time.time() - item.since_s > LOST_MESSAGE_S:
                 self._mend_unsent(record, task, item)
             elif item.state is TaskState.CANCELED and record.state in JOB_LIVE:
                 # Its executor saw the cancel only after the job had been resumed.
                 self.ledger.move_task(job, task, TaskState.WAITING)
+
+    def _is_lost(self, job: str, task: TaskId, token: str) -> bool:
+        """At the second look: after Redis was away, executors need a moment to renew leases that ran out meanwhile."""
+        name = f"lost:{job}:{task}:{token}"
+        if self.ledger.marked(name):
+            return True
+        self.ledger.mark(name, 10 * self.settings.sweep_s + 30)
+        return False
 
     def _mend_lost(self, job: str, task: TaskId, record: TaskRecord) -> None:
         """A task's executor is gone: its manifest tells whether it had finished; if not, that was an attempt."""

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -138,6 +139,39 @@ def test_a_lease_is_renewed_for_as_long_as_the_work_takes(tmp_path: Path) -> Non
 
     bench.executor.execute(MESSAGE, work)
     assert bench.task.state is TaskState.SUCCEEDED
+
+
+def test_work_outlasts_a_redis_that_is_away_for_longer_than_its_lease(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench = Bench(tmp_path, lease_s=0.6)
+    away = threading.Event()
+
+    def gone(*_args: object) -> Any:
+        if away.is_set():
+            raise LedgerUnavailable("Redis is away")
+        return True
+
+    renew, job, progress = bench.ledger.renew, bench.ledger.job, bench.ledger.progress
+    monkeypatch.setattr(bench.ledger, "renew", lambda *args: gone() and renew(*args))
+    monkeypatch.setattr(bench.ledger, "job", lambda *args: gone() and job(*args))
+    monkeypatch.setattr(bench.ledger, "progress", lambda *args: gone() and progress(*args))
+
+    def work(run: Run) -> Outcome:
+        away.set()
+        for _ in range(15):
+            time.sleep(0.1)
+            run.check()
+            run.progress(1)
+        away.clear()
+        until_s = time.monotonic() + 5
+        while not bench.ledger.leased(JOB, [MESSAGE.task]):
+            assert time.monotonic() < until_s
+            time.sleep(0.05)
+        return Outcome()
+
+    bench.executor.execute(MESSAGE, work)
+    assert (bench.task.state, bench.task.failed_on) == (TaskState.SUCCEEDED, ())
 
 
 def test_a_late_executor_whose_lease_is_anothers_changes_nothing(tmp_path: Path) -> None:

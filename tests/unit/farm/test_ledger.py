@@ -103,13 +103,36 @@ def test_a_lease_that_ran_out_is_lost_to_the_next(ledger: Ledger) -> None:
     late = ledger.claim(MESSAGE, "late", 0.05)
     assert late is not None
     time.sleep(0.1)
-    assert not ledger.renew(late, 30)
     new = ledger.claim(MESSAGE, "new", 30)
     assert new is not None
     assert new.token != late.token
+    assert not ledger.renew(late, 30)
     assert not ledger.settle(late, TaskState.SUCCEEDED)
     assert ledger.tasks(JOB)[TASK].worker == "new"
     assert ledger.renew(new, 30)
+
+
+def test_a_lease_that_ran_out_while_nobody_else_came_is_still_its_holders(ledger: Ledger) -> None:
+    _queued(ledger)
+    lease = ledger.claim(MESSAGE, "cut off", 0.05)
+    assert lease is not None
+    time.sleep(0.1)
+    assert ledger.leased(JOB, [TASK]) == set()
+    assert ledger.renew(lease, 0.05)
+    assert ledger.leased(JOB, [TASK]) == {TASK}
+    time.sleep(0.1)
+    assert ledger.settle(lease, TaskState.SUCCEEDED)
+    assert ledger.tasks(JOB)[TASK].state is TaskState.SUCCEEDED
+
+
+def test_a_lease_whose_attempt_was_counted_as_lost_is_lost(ledger: Ledger) -> None:
+    _queued(ledger)
+    lease = ledger.claim(MESSAGE, "cut off", 0.05)
+    assert lease is not None
+    time.sleep(0.1)
+    assert ledger.move_task(JOB, TASK, TaskState.RETRYING)
+    assert not ledger.renew(lease, 30)
+    assert not ledger.settle(lease, TaskState.SUCCEEDED)
 
 
 def test_a_message_of_an_earlier_attempt_is_not_run(ledger: Ledger) -> None:
