@@ -1,9 +1,9 @@
 """What a painting is painted towards: the Gram matrices of its styles, mixed by weight, at every pyramid level.
 
-The mixture is the weighted mean of the styles' Gram matrices: the point that a sum of Gatys et al.'s style losses
-with these weights has its minimum at, and the straight line between two styles that Dumoulin, Shlens, Kudlur 2017,
-*A Learned Representation for Artistic Style*, walk along with instance-norm parameters. Differs from that sum: the
-mean is divided by its own energy, so a loud style does not drown a quiet one twice.
+The mixture is the weighted mean of the styles' Gram matrices: where a sum of Gatys et al.'s style losses (2016, eq. 4)
+with these weights has its minimum, and the straight line between two styles that Dumoulin, Shlens, Kudlur 2017, *A
+Learned Representation for Artistic Style*, walk along in the parameters of instance norms.
+Differs: the loss is divided by the energy of the mean, not of each style.
 """
 
 from __future__ import annotations
