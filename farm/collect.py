@@ -142,9 +142,11 @@ class Collector:
         manifests = [key for key in self.store.list(keys.manifests(job)) if key != plan_manifest]
         if not self.dry_run:
             for task, item in self.ledger.tasks(job).items():
-                if item.state is TaskState.SUCCEEDED and task.stage is not Stage.PLAN:
+                if task.stage is Stage.PLAN:
+                    continue
+                self.ledger.progress(job, task, 0)
+                if item.state is TaskState.SUCCEEDED:
                     self.ledger.move_task(job, task, TaskState.WAITING, attempt=0, error="")
-                    self.ledger.progress(job, task, 0)
         count = self._remove(manifests, job)
         rest = (*_PAINTED, "logs/", "output/")
         return count + sum(self._remove(self.store.list(prefix + folder), job) for folder in rest)

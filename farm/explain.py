@@ -189,7 +189,8 @@ def _queued(facts: Facts, record: JobRecord) -> Iterator[Reason]:
         ahead = [text for other, tasks in facts.others if (text := _ahead(queue, record, since_s, other, tasks))]
         what = f"{_count(len(own), 'task')} of it {'waits' if len(own) == 1 else 'wait'} in the queue {queue}"
         if not ahead:
-            yield Reason(what)
+            serving = sum(queue in info.queues and not info.quarantine for info in facts.processes)
+            yield Reason(f"{what}, which {_count(serving, 'worker')} {'serves' if serving == 1 else 'serve'}")
             continue
         rest = f" and {len(ahead) - SHOWN} more jobs" if len(ahead) > SHOWN else ""
         cure = "" if record.priority is Priority.HIGH else "more workers; or submit it again with --priority high"
