@@ -51,7 +51,9 @@ def same(number: int, title: str, differing: Mapping[str, int]) -> Bar:
         return unmeasured(number, title, "no frame differs")
     case = max(differing, key=lambda name: differing[name])
     count = differing[case]
-    return Bar(number, title, "no frame differs", f"{count} differ" if count else "none", case, count == 0)
+    if not count:
+        return Bar(number, title, "no frame differs", "none", ", ".join(differing), True)
+    return Bar(number, title, "no frame differs", f"{count} differ", case, False)
 
 
 def unmeasured(number: int, title: str, asked: str) -> Bar:

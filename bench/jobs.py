@@ -17,7 +17,7 @@ from pathlib import Path
 
 from bench.pace import Pace, clock, units
 from farm import video
-from farm.client import Farm, Job
+from farm.client import Farm, Job, load_style
 from farm.contract import keys
 from farm.contract.codec import from_json
 from farm.contract.errors import FarmError, JobFailed, JobNotFound, WaitTimeout
@@ -87,6 +87,7 @@ class Workshop:
         self.farm = farm
         self.home = home
         self.code = code  # what paints here
+        self._began_with = painter_code()
         self._say = say
         self._jobs: dict[Ask, Job] = {}
 
@@ -101,6 +102,11 @@ class Workshop:
     def known(self, ask: Ask) -> Job | None:
         """The job of `ask` where this farm has its film already; nothing is painted."""
         return self._registered(repr(ask))
+
+    @property
+    def code_changed(self) -> bool:
+        """Whether the code that paints was edited since the farm was started: a worker started now paints otherwise."""
+        return painter_code() != self._began_with
 
     def again(self, name: str, ask: Ask, during: Callable[[Job], None] = lambda _job: None, workers: int = 1) -> Job:
         """The job painted once more under another name, by which a later run finds it.
@@ -122,6 +128,14 @@ class Workshop:
         self._register(key, job)
         return job
 
+    def _style(self, name: str) -> Path:
+        """The built-in style as a file: painting it anew takes seconds. The job is the same."""
+        path = self.home / "styles" / f"{name}.png"
+        if not path.is_file():
+            path.parent.mkdir(exist_ok=True)
+            path.write_bytes(load_style(name).data)
+        return path
+
     def _registered(self, key: str) -> Job | None:
         name = self._register_now().get(key)
         with suppress(JobNotFound, JobFailed):
@@ -138,12 +152,11 @@ class Workshop:
 
     def _painted(self, ask: Ask, title: str, pace: Pace) -> Job:
         began_s, work = time.monotonic(), ask.work
-        job = self._submit(ask)
-        if job.status().state is JobState.SUCCEEDED:
+        if (job := self.known(ask)) is not None:
             pace.found(work)
-            self._register(repr(ask), job)
             self._say(f"{title}: painted before")
             return job
+        job = self._submit(ask)
         self._say(f"{title}: {ask.frames} frames, {clock(pace.left_s())} left in all")
         said_s = time.monotonic()
 
@@ -151,7 +164,8 @@ class Workshop:
             nonlocal said_s
             if time.monotonic() - said_s >= SAY_EVERY_S:
                 said_s = time.monotonic()
-                self._say(f"    {status.fraction:4.0%}, {clock(pace.left_s(work, status.fraction))} left in all")
+                left_s = pace.left_s(work, status.fraction, said_s - began_s)
+                self._say(f"    {status.fraction:4.0%}, {clock(left_s)} left in all")
 
         job.wait(follow, timeout_s=JOB_LIMIT_S)
         pace.painted(work, time.monotonic() - began_s)
@@ -162,7 +176,7 @@ class Workshop:
     def _submit(self, ask: Ask, *, again: bool = False) -> Job:
         job = self.farm.submit(
             ask.clip,
-            ask.style,
+            self._style(ask.style),
             size_px=ask.size_px,
             chunk_frames=ask.chunk_frames,
             params=ask.params,

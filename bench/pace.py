@@ -35,14 +35,12 @@ class Pace:
         """A job of `work` units was there already."""
         self.left -= work
 
-    @property
-    def unit_s(self) -> float:
-        """Seconds a unit takes."""
-        return self.took_s / self.done if self.done else FIRST_GUESS_S
-
-    def left_s(self, job_work: float = 0.0, job_fraction: float = 0.0) -> float:
-        """Seconds left; the job under way has `job_work` units and is done to `job_fraction`."""
-        return max(0.0, (self.left - job_work * job_fraction) * self.unit_s)
+    def left_s(self, job_work: float = 0.0, job_fraction: float = 0.0, job_s: float = 0.0) -> float:
+        """Seconds left; the job under way has `job_work` units and is done to `job_fraction` after `job_s`."""
+        begun = job_work * job_fraction
+        done, took_s = self.done + begun, self.took_s + job_s
+        unit_s = took_s / done if done else FIRST_GUESS_S
+        return max(0.0, (self.left - begun) * unit_s)
 
 
 def clock(seconds: float) -> str:

@@ -64,6 +64,7 @@ from bench.page import Picture, Setting, page  # noqa: E402
 from bench.sheets import save_jpeg  # noqa: E402
 from farm.client import Job  # noqa: E402
 from farm.contract.errors import FarmError  # noqa: E402
+from farm.contract.messages import Stage  # noqa: E402
 from farm.contract.params import Backbone  # noqa: E402
 from farm.measure import measure_job  # noqa: E402
 from farm.measure.chart import plot  # noqa: E402
@@ -163,15 +164,18 @@ class Benchmark:
     def _compare_bytes(self, ask: Ask) -> None:
         """Last of all: the second worker stays."""
         first, farm = frame_sums(self.jobs[ask]), self.farm
-        self._hold(f"repeated: {ask.label}", first, farm.again("repeated", ask))
+        self._hold("repeated", first, farm.again("repeated", ask))
         resumed = farm.again("resumed", ask, interrupted)
         if kept := adopted(manifests_of(resumed)):
-            self._hold(f"resumed after {kept} stored frames: {ask.label}", first, resumed)
+            self._hold(f"resumed after {kept} stored frames", first, resumed)
         else:
             say("the job to resume was done before it could be canceled: not counted")
+        if farm.code_changed:
+            say("the painting code was edited meanwhile, a second worker would paint otherwise: not compared")
+            return
         shared = farm.again("two workers", ask, workers=2)
-        if len({item.worker for item in manifests_of(shared) if item.device}) > 1:
-            self._hold(f"two workers for one: {ask.label}", first, shared)
+        if len({item.worker for item in manifests_of(shared) if item.stage is Stage.STYLIZE}) > 1:
+            self._hold("two workers for one", first, shared)
         else:
             say("the second worker got no task of the shared job: not counted")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bench.bars import at_least, at_most, same, table, unmeasured, verdict_table, within, worst_boundary
+from bench.bars import Bar, at_least, at_most, same, table, unmeasured, verdict_table, within, worst_boundary
 
 
 def test_at_most_judges_the_highest_case() -> None:
@@ -29,7 +29,9 @@ def test_within_shows_the_drift_with_its_sign() -> None:
 
 
 def test_same_is_met_only_where_no_frame_differs() -> None:
-    assert same(7, "bytes", {"repeated": 0, "resumed": 0}).met is True
+    assert same(7, "bytes", {"repeated": 0, "resumed": 0}) == Bar(
+        7, "bytes", "no frame differs", "none", "repeated, resumed", True
+    )
     bar = same(7, "bytes", {"repeated": 0, "resumed": 3})
     assert (bar.figure, bar.case, bar.met) == ("3 differ", "resumed", False)
 

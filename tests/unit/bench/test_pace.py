@@ -21,14 +21,18 @@ def test_time_left_follows_the_speed_so_far() -> None:
     pace = Pace(60)
     pace.painted(20, 10)
     assert pace.left_s() == 20
-    assert pace.left_s(job_work=20, job_fraction=0.5) == 15
+    assert pace.left_s(job_work=20, job_fraction=0.5, job_s=5) == 15
+
+
+def test_the_first_job_has_a_speed_as_soon_as_it_has_frames() -> None:
+    assert Pace(60).left_s(job_work=20, job_fraction=0.5, job_s=30) == 150
 
 
 def test_work_found_done_does_not_count_as_fast() -> None:
     pace = Pace(60)
     pace.painted(20, 10)
     pace.found(30)
-    assert (pace.unit_s, pace.left_s()) == (0.5, 5)
+    assert pace.left_s() == 5
 
 
 @pytest.mark.parametrize(
