@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import time
 from pathlib import Path
 
@@ -16,6 +18,7 @@ from farm.contract.errors import JobFailed
 from farm.contract.messages import Priority, Stage, TaskId
 from farm.contract.states import JobState, TaskState
 from farm.ledger import WorkerHealth
+from farm.stack import Stack
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -79,3 +82,21 @@ def test_a_worker_in_quarantine_gets_no_work_and_the_job_is_done_by_the_other(fa
     finally:
         farm.ledger.set_health(bad, WorkerHealth())
     wait_until(lambda: not any(info.quarantine for info in farm.workers()))
+
+
+def test_a_redis_that_freezes_for_longer_than_a_lease_costs_no_attempt(
+    farm: Farm, farm_stack: Stack, tmp_path: Path
+) -> None:
+    redis = next(part.pid for part in farm_stack.status().parts if part.name == "redis")
+    clip = make_clip(tmp_path / "frozen.mp4", frames=24)
+    job = farm.submit(clip.path, "swirl", params=QUICK, size_px=96, chunk_frames=12)
+    wait_until(lambda: job.status().stage(Stage.STYLIZE).frames_done >= 2)
+    os.kill(redis, signal.SIGSTOP)
+    try:
+        time.sleep(2.5 * farm.settings.lease_s)
+    finally:
+        os.kill(redis, signal.SIGCONT)
+    job.wait(timeout_s=WAIT_S)
+    assert {item.attempt for item in manifests(job).values()} == {1}
+    assert not any(item.failed_on for item in farm.ledger.tasks(job.name).values())
+    assert len(stylized(job)) == 24

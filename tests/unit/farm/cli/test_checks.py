@@ -36,6 +36,12 @@ def test_no_worker_is_a_failure() -> None:
     assert [verdict for verdict, _ in trouble()] == [Verdict.FAIL]
 
 
+def test_a_worker_in_quarantine_is_a_warning_and_all_of_them_a_failure() -> None:
+    ill = worker("emil", quarantine="3 tasks in a row failed on it, the last with: no memory")
+    assert trouble(worker("paul"), ill) == [(Verdict.WARN, f"in quarantine: {ill.quarantine}")]
+    assert [verdict for verdict, _ in trouble(ill)] == [Verdict.FAIL, Verdict.WARN]
+
+
 def test_weights_unlike_the_farms_are_a_failure() -> None:
     ((verdict, found),) = trouble(worker(weights={str(LITE): "ab" * 32}))
     assert verdict is Verdict.FAIL

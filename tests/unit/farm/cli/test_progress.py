@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -134,3 +135,13 @@ def test_who_is_missing_is_said_with_the_cure() -> None:
     assert "`farm up`" in lack_of(status_at(workers=0, coordinators=0))
     assert lack_of(status_at()) == ""
     assert lack_of(status_at(workers=0, state=JobState.SUCCEEDED)) == ""
+
+
+def test_a_paused_job_says_how_it_goes_on() -> None:
+    assert lack_of(status_at(state=JobState.PAUSED)) == "it is paused; `farm resume clip-0123456789` goes on"
+
+
+def test_workers_that_are_all_in_quarantine_are_as_good_as_none() -> None:
+    ill = {"paul": "3 tasks in a row failed on it"}
+    assert lack_of(replace(status_at(workers=2), quarantines=ill)) == ""
+    assert "paul: 3 tasks in a row failed on it" in lack_of(replace(status_at(), quarantines=ill))
