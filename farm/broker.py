@@ -67,8 +67,8 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
 
 def publish(app: Celery, message: TaskMessage, priority: Priority = Priority.NORMAL) -> None:
     """Put a task's message in its stage's queue. LedgerUnavailable where Redis does not answer."""
-    step = PRIORITY_STEP[priority]
-    _send(app, STAGE_TASK[message.stage], to_plain(message), STAGE_QUEUE[message.stage], priority=step)
+    options: dict[str, Any] = {"priority": PRIORITY_STEP[priority], "task_id": message.name}
+    _send(app, STAGE_TASK[message.stage], to_plain(message), STAGE_QUEUE[message.stage], **options)
 
 
 def publish_advance(app: Celery, job: str) -> None:

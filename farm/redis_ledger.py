@@ -247,14 +247,15 @@ class RedisLedger:
         with self._errors():
             return bool(self._redis.set(f"farm:turn:{name}", "1", nx=True, px=int(ttl_s * 1000)))
 
-    def queue_length(self, queue: str) -> int:
-        """Messages waiting in a Celery queue, all priorities."""
+    def queued(self, queue: str) -> set[str]:
+        """The names of the messages that wait in a Celery queue, of all priorities."""
         with self._errors():
             pipe = self._redis.pipeline(transaction=False)
-            pipe.llen(queue)
+            pipe.lrange(queue, 0, -1)
             for step in (3, 6, 9):
-                pipe.llen(f"{queue}\x06\x16{step}")
-            return sum(pipe.execute())
+                pipe.lrange(f"{queue}\x06\x16{step}", 0, -1)
+            found = [raw for part in pipe.execute() for raw in part]
+        return {str(json.loads(raw)["headers"].get("id", "")) for raw in found}
 
     def _move_task(
         self,

@@ -83,6 +83,11 @@ class TaskMessage:
         """The task this message is an attempt at."""
         return TaskId(self.stage, self.start)
 
+    @property
+    def name(self) -> str:
+        """What the message is called in its queue: the same for every copy of it."""
+        return f"{self.job}/{self.task}/{self.attempt}"
+
 
 @dataclass(frozen=True, slots=True)
 class FrameRecord:

@@ -13,6 +13,7 @@ import logging
 import time
 from collections.abc import Callable, Collection
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any
 
 from farm import retries
@@ -32,7 +33,7 @@ from farm.tasklog import log_line
 log = logging.getLogger(__name__)
 
 LOST_MESSAGE_S = 10.0
-"""A task queued this long ago, with its queue empty and no executor, has lost its message."""
+"""A task queued this long ago, whose message is not in its queue and that no executor holds, has lost it."""
 
 _OPEN = (TaskState.WAITING, TaskState.RETRYING)
 _UNDONE = (TaskState.WAITING, TaskState.QUEUED, TaskState.RUNNING, TaskState.RETRYING)
@@ -46,7 +47,7 @@ class Coordinator:
     store: Store
     ledger: Ledger
     publish: Callable[[TaskMessage, Priority], None]
-    queue_length: Callable[[str], int]
+    queued: Callable[[str], Collection[str]]  # names of the messages that wait in a queue
     _plans: dict[str, Plan] = field(default_factory=dict)
 
     def advance(self, job: str) -> None:
@@ -71,11 +72,12 @@ class Coordinator:
 
     def sweep(self) -> None:
         """Mend and advance every job that is under way. Runs on a timer."""
+        queued = cache(self.queued)
         for record in self.ledger.jobs():
             if record.state not in JOB_LIVE and record.state not in (JobState.CANCELING, JobState.PAUSING):
                 continue
             try:
-                self._mend(record)
+                self._mend(record, queued)
                 self.advance(record.job)
             except FarmError as error:  # one job's trouble must not keep the others waiting
                 log.warning("sweep: %s", error, extra={"job": record.job})
@@ -168,7 +170,7 @@ class Coordinator:
         self.ledger.move_job(job, JobState.FAILED, error=why, finished_s=time.time())
         log.error("job failed: %s", why, extra={"job": job})
 
-    def _mend(self, record: JobRecord) -> None:
+    def _mend(self, record: JobRecord, queued: Callable[[str], Collection[str]]) -> None:
         job, tasks = record.job, self.ledger.tasks(record.job)
         running = [task for task, item in tasks.items() if item.state is TaskState.RUNNING]
         for task in set(running) - self.ledger.leased(job, running):
@@ -176,7 +178,7 @@ class Coordinator:
                 self._mend_lost(job, task, tasks[task])
         for task, item in tasks.items():
             if item.state is TaskState.QUEUED and time.time() - item.since_s > LOST_MESSAGE_S:
-                self._mend_unsent(record, task, item)
+                self._mend_unsent(record, task, item, queued)
             elif item.state is TaskState.CANCELED and record.state in JOB_LIVE:
                 # Its executor saw the cancel only after the job had been resumed.
                 self.ledger.move_task(job, task, TaskState.WAITING)
@@ -219,11 +221,14 @@ class Coordinator:
         line = log_line(time.time(), "error", f"attempt {record.attempt} at {task}: {why}")
         self.store.put(keys.log(job, task, record.attempt, "0"), f"{line}\n".encode(), "text/plain; charset=utf-8")
 
-    def _mend_unsent(self, record: JobRecord, task: TaskId, item: TaskRecord) -> None:
-        if self.queue_length(STAGE_QUEUE[task.stage]):
+    def _mend_unsent(
+        self, record: JobRecord, task: TaskId, item: TaskRecord, queued: Callable[[str], Collection[str]]
+    ) -> None:
+        message = TaskMessage(record.job, task.stage, task.start, item.attempt)
+        if message.name in queued(STAGE_QUEUE[task.stage]):
             return
         if self.ledger.move_task(record.job, task, TaskState.QUEUED, before=(TaskState.QUEUED,)):
-            self.publish(TaskMessage(record.job, task.stage, task.start, item.attempt), record.priority)
+            self.publish(message, record.priority)
 
     def _plan(self, job: str) -> Plan:
         if job not in self._plans:

@@ -45,7 +45,7 @@ def parts() -> Parts:
 @lru_cache(maxsize=1)
 def _coordinator() -> Coordinator:
     own = parts()
-    return Coordinator(settings, own.store, own.ledger, partial(publish, app), own.ledger.queue_length)
+    return Coordinator(settings, own.store, own.ledger, partial(publish, app), own.ledger.queued)
 
 
 @lru_cache(maxsize=1)

@@ -92,7 +92,7 @@ def bench(redis_url: str, tmp_path: Path) -> Iterator[Bench]:
 def test_high_goes_before_normal_before_low_whatever_came_first(bench: Bench) -> None:
     order = [Priority.LOW, Priority.NORMAL, Priority.HIGH, Priority.LOW, Priority.HIGH, Priority.NORMAL]
     tasks = {bench.queue(DONE + number, priority): priority for number, priority in enumerate(order)}
-    assert bench.ledger.queue_length(Queue.STYLIZE) == 6
+    assert bench.ledger.queued(Queue.STYLIZE) == {f"{JOB}/{task}/1" for task in tasks}
     bench.start_worker()
     until(lambda: all(bench.state(task) is TaskState.SUCCEEDED for task in tasks))
     records = bench.ledger.tasks(JOB)

@@ -37,7 +37,10 @@ class Bench:
         self.ledger.create_job(JobRecord(JOB, created_s=1.0))
 
     def new_coordinator(self) -> Coordinator:
-        return Coordinator(self.settings, self.store, self.ledger, self._publish, lambda _queue: len(self.queue))
+        return Coordinator(self.settings, self.store, self.ledger, self._publish, self._queued)
+
+    def _queued(self, _queue: str) -> set[str]:
+        return {message.name for message in self.queue}
 
     def _publish(self, message: TaskMessage, priority: Priority) -> None:
         self.priorities.add(priority)
@@ -170,14 +173,14 @@ def test_the_last_attempt_lost_fails_the_job_and_says_where(bench: Bench, monkey
     assert record.error == "anchor at frame 0: its worker killed died or lost its lease, after 2 attempts"
 
 
-def test_a_lost_message_is_sent_again_but_only_once_its_queue_is_empty(
+def test_a_lost_message_is_sent_again_but_only_where_it_is_in_no_queue(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     bench.coordinator.advance(JOB)
     monkeypatch.setattr(advance_module, "LOST_MESSAGE_S", -1.0)
     bench.coordinator.sweep()
     assert len(bench.sent) == 1
-    bench.queue.clear()
+    bench.queue[:] = [TaskMessage("other-0123456789", Stage.PLAN, 0, 1)]  # a busy farm's queues are never empty
     bench.coordinator.sweep()
     assert bench.sent == [bench.sent[0], bench.sent[0]]
 
