@@ -13,8 +13,8 @@ from farm.contract.params import Backbone, Coherence, Params
 SIZE_PX = 320
 CHUNKS = (12, 48)
 STYLES = ("swirl", "mosaic")
-EXCERPT_FRAMES, EXCERPT_CHUNK = 24, 12
-FRESH_FRAMES = 3
+EXCERPT_FRAMES, EXCERPT_CHUNK = 16, 8
+FRESH_FRAMES = 2
 """Frames of the first and of the last tenth that are also painted from nothing."""
 
 

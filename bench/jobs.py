@@ -15,7 +15,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.pace import Pace, clock, units
+from bench.pace import Pace, afresh_factor, clock, units
 from farm import video
 from farm.client import Farm, Job, load_style
 from farm.contract import keys
@@ -76,8 +76,10 @@ class Ask:
     def work(self) -> float:
         """Its work in `bench.pace` units."""
         info = video.probe(self.clip)
-        work = units(self.frames, video.frame_size(info.width, info.height, self.size_px), afresh=self.afresh)
-        return VGG19_FACTOR * work if self.params.backbone is Backbone.VGG19 else work
+        factor = afresh_factor(self.params) if self.afresh else 1.0
+        if self.params.backbone is Backbone.VGG19:
+            factor *= VGG19_FACTOR
+        return units(self.frames, video.frame_size(info.width, info.height, self.size_px), factor)
 
 
 class Workshop:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from farm.contract.params import Params
+
 UNIT_PX = 320 * 180
 """One unit of work: one frame of this many pixels, painted after another."""
-FIRST_FACTOR = 5.5
-"""What a frame painted from nothing costs: 120 steps on each pyramid level against 24 on one, and no flow."""
+FLOW_STEPS = 5
+"""What a frame's flow and files cost, in steps."""
 FIRST_GUESS_S = 1.0
 """Seconds a unit takes, until there is a measurement."""
 
 
-def units(frames: int, size_wh: tuple[int, int], *, afresh: bool) -> float:
-    """The work in `frames` frames; `afresh`: each is painted from nothing."""
-    return frames * size_wh[0] * size_wh[1] / UNIT_PX * (FIRST_FACTOR if afresh else 1.0)
+def units(frames: int, size_wh: tuple[int, int], factor: float = 1.0) -> float:
+    """The work in `frames` frames, each of which costs `factor` times one that follows another."""
+    return frames * size_wh[0] * size_wh[1] / UNIT_PX * factor
+
+
+def afresh_factor(params: Params) -> float:
+    """What a frame painted from nothing costs, over one that follows: its steps at every level of the pyramid, which
+    has a third more pixels than the frame, against the few of one level, its flow and its files."""
+    return 4 / 3 * params.steps / (params.steps_next + FLOW_STEPS)
 
 
 @dataclass(slots=True)

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import pytest
 
-from bench.pace import FIRST_FACTOR, FIRST_GUESS_S, Pace, clock, units
+from bench.pace import FIRST_GUESS_S, Pace, afresh_factor, clock, units
+from farm.contract.params import Params
 
 
 def test_a_unit_is_a_frame_of_320_by_180() -> None:
-    assert units(10, (320, 180), afresh=False) == 10
-    assert units(10, (160, 90), afresh=False) == 2.5
-    assert units(10, (320, 180), afresh=True) == 10 * FIRST_FACTOR
+    assert units(10, (320, 180)) == 10
+    assert units(10, (160, 90)) == 2.5
+    assert units(10, (320, 180), 4.0) == 40
+
+
+def test_a_frame_painted_from_nothing_costs_its_steps_on_every_level() -> None:
+    assert afresh_factor(Params(steps=120, steps_next=27)) == pytest.approx(160 / 32)
 
 
 def test_before_a_measurement_the_pace_is_a_guess() -> None:
