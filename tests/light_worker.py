@@ -1,6 +1,6 @@
 """A real Celery worker process whose tasks do what their frame number says, instead of painting: no torch.
 
-    python tests/light_worker.py NAME       # takes `stylize` tasks; the farm comes from the environment
+    python tests/light_worker.py NAME [broken]      # the farm comes from the environment; broken: every task fails
 
 It is put together as `worker.app` is: the pool process executes, the parent's warden watches.
 """
@@ -32,9 +32,11 @@ DONE, FAILS, HANGS, STOPS, DIES, SLOW = 0, 1_000, 2_000, 3_000, 4_000, 5_000
 
 
 def behave(run: Run) -> Outcome:
-    match run.message.start // 1000 * 1000:
+    if "broken" in sys.argv:
+        raise RuntimeError("this worker is broken")
+    match run.message.start // 1000 * 1000 if run.message.stage is Stage.STYLIZE else DONE:
         case 1_000:
-            raise RuntimeError("this worker is broken")
+            raise RuntimeError("this task is broken")
         case 2_000:
             time.sleep(600)
         case 3_000:
@@ -47,7 +49,7 @@ def behave(run: Run) -> Outcome:
 
 
 def main() -> None:
-    settings, name, queue = Settings.load(), sys.argv[1], str(Queue.STYLIZE)
+    settings, name, queues = Settings.load(), sys.argv[1], (str(Queue.STYLIZE), str(Queue.BLEND))
     app, pulse = make_app(settings, "light-worker"), Pulse()
 
     @lru_cache(maxsize=1)
@@ -57,21 +59,23 @@ def main() -> None:
             is_worker=True, end_process=lambda: os.kill(os.getpid(), signal.SIGKILL),
         )  # fmt: skip
 
-    @app.task(name=STAGE_TASK[Stage.STYLIZE])
-    def stylize(payload: dict[str, object]) -> None:
+    def work(payload: dict[str, object]) -> None:
         executor().execute(from_plain(TaskMessage, payload), behave)
+
+    for stage in (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND):
+        app.task(name=STAGE_TASK[stage])(work)
 
     def start(**_: object) -> None:
         pulse.start()
         Heartbeat(RedisLedger(settings.redis_url), info).start()
 
     def info() -> WorkerInfo:
-        return WorkerInfo(name, "here", os.getpid(), "cpu", (queue,), quarantine=executor().quarantine())
+        return WorkerInfo(name, "here", os.getpid(), "cpu", queues, quarantine=executor().quarantine())
 
-    warden = Warden(RedisLedger(settings.redis_url), name, (queue,), pulse, hung_s=2.0)
+    warden = Warden(RedisLedger(settings.redis_url), name, queues, pulse, hung_s=2.0)
     signals.worker_process_init.connect(start, weak=False)
     signals.worker_ready.connect(lambda sender, **_: warden.start(sender), weak=False)
-    run_celery(app, name, (queue,), processes=1)
+    run_celery(app, name, queues, processes=1)
 
 
 if __name__ == "__main__":

@@ -38,10 +38,10 @@ class Bench:
         self.ledger.create_job(JobRecord(JOB, created_s=1.0))
         self.ledger.move_job(JOB, "planning")  # type: ignore[arg-type]
 
-    def start_worker(self) -> None:
+    def start_worker(self, name: str = NAME, *how: str) -> None:
         script = Path(__file__).parent.parent / "light_worker.py"
         environ = {**os.environ, **self.settings.environ(), "PYTHONPATH": os.pathsep.join(sys.path)}
-        self.workers.append(subprocess.Popen([sys.executable, str(script), NAME], env=environ))
+        self.workers.append(subprocess.Popen([sys.executable, str(script), name, *how], env=environ))
 
     def end(self) -> None:
         for worker in self.workers:
@@ -107,7 +107,7 @@ def test_a_worker_on_which_three_tasks_failed_takes_no_more_until_its_time_is_ov
     bench.start_worker()
     for number in range(3):
         bench.until(bench.queue(FAILS + number), TaskState.RETRYING)
-    until(lambda: [info.quarantine for info in bench.ledger.workers() if "this worker is broken" in info.quarantine])
+    until(lambda: [info.quarantine for info in bench.ledger.workers() if "this task is broken" in info.quarantine])
     until_s = bench.ledger.health(NAME).until_s
     until(lambda: time.time() > until_s - 2.5)  # the warden looked
     waiting = bench.queue(DONE)
