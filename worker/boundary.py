@@ -8,21 +8,31 @@ from farm.contract import keys
 from farm.contract.messages import FrameRecord
 from farm.executor import Outcome, Run
 from farm.frames import FinalFrames
-from farm.png import png_bytes, png_read
-from worker.chunk import stored
+from farm.png import png_read
+from worker.chunk import checking, put_frame, stored
 from worker.engine import blend_frame, carry, raised_cosine_weights
-from worker.engine.palette import kept_colors
+from worker.engine.blend import blend_weight, usual_disagreement
 from worker.studio import Studio
 
 
 def blend_boundary(run: Run, studio: Studio) -> Outcome:
-    """Carry the last final frame before the boundary into the later chunk, fading out over the window."""
+    """Carry the last final frame before the boundary into the later chunk, fading out over the window.
+
+    A mixture of two paintings is a little soft: a few optimisation steps settle it.
+    """
     window = next(item.frames for item in run.plan.boundaries if item.start == run.message.start)
     weights = raised_cosine_weights(len(window))
-    last = png_read(run.store.get(FinalFrames(run.job, run.plan).key(window.start - 1)))
-    contents = studio.clip(run).frames(window.start - 1, window.stop)
+    final = FinalFrames(run.job, run.plan)
+    first = max(window.start - 2, run.plan.shots[_shot(run, window.start)].start)
+    contents = list(studio.clip(run).frames(first, window.stop))
+    last = png_read(run.store.get(final.key(window.start - 1)))
+    usual = 0.0
+    if first == window.start - 2:
+        before_last = png_read(run.store.get(final.key(first)))
+        with run.span("flow"):
+            usual = usual_disagreement(carry(before_last, contents[0], contents[1], run.spec.params.flow), last)
     records: list[FrameRecord] = []
-    for number, (before, now) in enumerate(pairwise(contents), start=window.start):
+    for number, (before, now) in enumerate(pairwise(contents[window.start - 1 - first :]), start=window.start):
         run.check()
         key = keys.blended(run.job, number)
         record = stored(run, key, number)
@@ -32,12 +42,17 @@ def blend_boundary(run: Run, studio: Studio) -> Outcome:
             with run.span("flow"):
                 carried = carry(last, before, now, run.spec.params.flow)
             with run.span("blend"):
-                frame = blend_frame(carried, painted, weights[number - window.start])
-                data = png_bytes(kept_colors(run.spec.params.color, frame, now))
-            with run.span("put"):
-                result = run.store.put_once(key, data, "image/png")
-            record = FrameRecord(number, result.sha256, adopted=not result.written)
+                weight = blend_weight(carried, painted, weights[number - window.start], usual)
+                blended = blend_frame(carried, painted, weight)
+            painter = studio.painter(run)
+            with run.span("settle"):
+                settled = painter.settle(now, blended, weight, on_step=checking(run))
+            record = put_frame(run, key, number, settled)
         records.append(record)
         last = png_read(run.store.get(key))
         run.progress(len(records))
     return Outcome(tuple(records), studio.device.title, studio.versions)
+
+
+def _shot(run: Run, start: int) -> int:
+    return next(item.shot for item in run.plan.boundaries if item.start == start)

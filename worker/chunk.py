@@ -16,7 +16,8 @@ from farm.contract.params import Coherence
 from farm.contract.plan import Chunk
 from farm.executor import Outcome, Run
 from farm.png import png_bytes, png_read
-from worker.engine import Frame, Painted, StepProgress, carry, carry_far
+from worker.engine import Carried, Frame, Painted, StepProgress, carry, carry_far
+from worker.engine.approach import APPROACH_FRAMES, Approach, approach
 from worker.engine.blend import mixed
 from worker.studio import Studio
 
@@ -45,14 +46,16 @@ def paint_chunk(run: Run, studio: Studio) -> Outcome:
     last = png_read(data)
     run.progress(1)
     contents = studio.clip(run).frames(chunk.start, chunk.stop)
-    resuming = True
+    resuming, way = True, None
     for number, (before, now) in enumerate(pairwise(_timed(run, contents)), start=chunk.start + 1):
         run.check()
         key = keys.stylized(run.job, number)
         record = stored(run, key, number) if resuming else None
         resuming = record is not None
         if record is None:
-            record = put_frame(run, key, number, _next(run, studio, last, before, now))
+            way = way or _approach(run, studio, chunk)
+            carried = way.towards(_carried(run, last, before, now), chunk.stop - number)
+            record = put_frame(run, key, number, _next(run, studio, carried, now))
         records.append(record)
         with run.span("get"):
             last = png_read(run.store.get(key))
@@ -80,7 +83,7 @@ def _first(run: Run, studio: Studio, start: int) -> Painted:
     content = next(studio.clip(run).frames(start, start + 1))
     painter = studio.painter(run)
     with run.span("paint"):
-        return painter.paint_first(content, on_step=_checking(run))
+        return painter.paint_first(content, on_step=checking(run))
 
 
 def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:
@@ -98,21 +101,36 @@ def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:
         carried = carry_far(painted, contents(), run.spec.params.flow)
     painter = studio.painter(run)
     with run.span("paint"):
-        return painter.paint_anchor(newest[0], carried, on_step=_checking(run))
+        return painter.paint_anchor(newest[0], carried, on_step=checking(run))
 
 
-def _next(run: Run, studio: Studio, last: Frame, before: Frame, now: Frame) -> Painted:
+def _carried(run: Run, last: Frame, before: Frame, now: Frame) -> Carried:
     with run.span("flow"):
-        carried = carry(last, before, now, run.spec.params.flow)
+        return carry(last, before, now, run.spec.params.flow)
+
+
+def _next(run: Run, studio: Studio, carried: Carried, now: Frame) -> Painted:
     painter = studio.painter(run)
     with run.span("paint"):
         if run.spec.params.coherence is Coherence.LEGACY:
-            painted = painter.paint_first(now, on_step=_checking(run))
+            painted = painter.paint_first(now, on_step=checking(run))
             return replace(painted, frame=mixed(carried, painted.frame, LEGACY_SHARE))
-        return painter.paint_next(now, carried, on_step=_checking(run))
+        return painter.paint_next(now, carried, on_step=checking(run))
 
 
-def _checking(run: Run) -> Callable[[StepProgress], None]:
+def _approach(run: Run, studio: Studio, chunk: Chunk) -> Approach:
+    """The way to the next chunk's anchor; an empty one where none follows in the shot."""
+    if not run.plan.linked or all(item.start != chunk.stop or item.shot != chunk.shot for item in run.plan.chunks):
+        return Approach(())
+    anchor = png_read(run.store.get(keys.anchor(run.job, chunk.stop)))
+    first = max(chunk.start + 1, chunk.stop - APPROACH_FRAMES)
+    contents = list(_timed(run, studio.clip(run).frames(first, chunk.stop + 1)))
+    run.check()
+    with run.span("flow"):
+        return approach(anchor, contents, run.spec.params.flow)
+
+
+def checking(run: Run) -> Callable[[StepProgress], None]:
     """Ask at every optimisation step whether to stop."""
 
     def on_step(_progress: StepProgress) -> None:

@@ -62,9 +62,10 @@ class Params:
 
     backbone: Backbone = _param(Backbone.EFFICIENTNET_LITE0, "Network whose features define style and content.")
     optimizer: Optimizer = _param(Optimizer.ADAM, "Optimiser of the pixels.")
-    steps: int = _param(120, "Steps per pyramid level of a shot's first frame.", 1, 5000)
+    steps: int = _param(240, "Steps per pyramid level of a shot's first frame.", 1, 5000)
     steps_anchor: int = _param(80, "Steps of an anchor carried from the one before.", 1, 5000)
     steps_next: int = _param(24, "Steps of a frame that follows a painted one; newly seen places get more.", 0, 5000)
+    steps_settle: int = _param(6, "Steps of a frame that a boundary's blend changed; 0 leaves it as mixed.", 0, 5000)
     pyramid: int = _param(6, "Most levels of the coarse-to-fine pyramid, each twice the last.", 1, 8)
     content_weight: float = _param(
         0.1, "How firmly the clip's shapes are kept; --style-weight is the simpler knob.", 0.0, 1e4
@@ -74,7 +75,7 @@ class Params:
     )
     style_scale: float = _param(1.0, "Size of the strokes: the style picture's against the painting's.", 0.25, 4.0)
     color: Color = _param(Color.STYLE, "Whose colours: the style's, the clip's own, or a match of the two.")
-    tv_weight: float = _param(1.0, "Total variation: how smooth the paint lies.", 0.0, 1e4)
+    tv_weight: float = _param(0.5, "Total variation: how smooth the paint lies.", 0.0, 1e4)
     temporal_weight: float = _param(20.0, "How firmly strokes follow the motion from the last frame.", 0.0, 1e6)
     learning_rate: float = _param(0.03, "Adam's step size in [0, 1] pixels; L-BFGS finds its own.", 1e-5, 10.0)
     flow: FlowMethod = _param(FlowMethod.DIS, "Optical flow method.")

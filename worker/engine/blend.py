@@ -1,28 +1,21 @@
 """The flow-blend of a boundary: the painting that comes from before the seam fades into the one after it.
 
-Eidnes 2015 mixes linearly, and where strokes do not lie on each other the mean is grey and flat. Here the local
-contrast that mixing lost is put back, band by band.
+Eidnes 2015 mixes everything, and where strokes do not lie on each other the mean is grey and flat. Here two paintings
+are mixed only where they disagree more than two frames in a row do, and the contrast that mixing loses is put back.
 """
 
 from __future__ import annotations
 
 import math
 
-import cv2
 import numpy as np
-import numpy.typing as npt
 
+from worker.engine.contrast import local_energy, mixture
 from worker.engine.flow import Carried
-from worker.engine.pixels import Frame, Image, frame_from_image, image_from_frame
+from worker.engine.pixels import Frame, Image, Mask, frame_from_image, image_from_frame
 
-BAND_SIGMAS_PX = (0.7, 1.5, 3.0, 6.0)
-"""Where the bands of detail end. Broad strokes of two paintings often agree where fine ones do not, so each band's
-contrast is kept on its own."""
-WINDOW_SIGMA_PX = 4.0
-"""Half-width of the window contrast is measured in: about one stroke."""
-MAX_GAIN = 2.0
-"""Most that contrast is raised: two unrelated paintings of one contrast need √2 at the most."""
-ENERGY_FLOOR = 1e-6
+AGREES, DISAGREES = 2.5, 5.0
+"""How many times the usual disagreement is none yet, and is full: in between, the blend sets in smoothly."""
 
 
 def raised_cosine_weights(frames: int) -> tuple[float, ...]:
@@ -33,49 +26,40 @@ def raised_cosine_weights(frames: int) -> tuple[float, ...]:
     return tuple(0.5 * (1 + math.cos(math.pi * (i + 1) / (frames + 1))) for i in range(frames))
 
 
-def blend_frame(carried: Carried, painted: Frame, weight: float) -> Frame:
+def blend_frame(carried: Carried, painted: Frame, weight: float | Mask) -> Frame:
     """`painted` with `weight` of the carried painting in it, where its mask trusts it; contrast kept.
 
-    `weight` in [0, 1]; 0 returns the painted frame's own pixels.
+    `weight` in [0, 1], one for all or `(H, W)`; 0 leaves the painted frame's own pixels.
     """
-    fresh = image_from_frame(painted)
-    share = (weight * carried.mask)[..., None]
-    before, after = bands(carried.image), bands(fresh)
-    mixed = [share * old + (1 - share) * new for old, new in zip(before, after, strict=True)]
-    blended = mixed[-1]
-    for old, new, mix in zip(before[:-1], after[:-1], mixed[:-1], strict=True):
-        wanted = share[..., 0] * local_energy(old) + (1 - share[..., 0]) * local_energy(new)
-        blended = blended + with_energy(mix, wanted)
-    return frame_from_image(blended)
+    share = np.asarray(np.float32(weight) * carried.mask, dtype=np.float32)
+    return frame_from_image(mixture(carried.image, image_from_frame(painted), share))
+
+
+def blend_weight(carried: Carried, painted: Frame, weight: float, usual: float) -> Mask:
+    """`(H, W) float32`: `weight` where carried and painted disagree, 0 where they agree or nothing is carried.
+
+    `usual`: the disagreement of two frames in a row, from `usual_disagreement`; with 0 everything disagrees.
+    """
+    ramp = np.ones(carried.mask.shape, np.float32)
+    if usual > 0:
+        apart = disagreement(carried.image, image_from_frame(painted))
+        ramp = np.clip((apart / usual - AGREES) / (DISAGREES - AGREES), 0.0, 1.0)
+    return np.asarray(weight * carried.mask * ramp * ramp * (3 - 2 * ramp), dtype=np.float32)
+
+
+def usual_disagreement(carried: Carried, painted: Frame) -> float:
+    """How far a frame is from the one before it, carried: the median over the trusted places; 0 where there is none."""
+    trusted = carried.mask > 0
+    apart = disagreement(carried.image, image_from_frame(painted))[trusted]
+    return float(np.median(apart)) if apart.size else 0.0
+
+
+def disagreement(one: Image, other: Image) -> Mask:
+    """`(H, W) float32`: root mean square difference of two pictures in a window of about one stroke."""
+    return np.asarray(np.sqrt(np.maximum(local_energy(one - other), 0)), dtype=np.float32)
 
 
 def mixed(carried: Carried, painted: Frame, weight: float) -> Frame:
     """`painted` with `weight` of the carried painting in it, where its mask trusts it: a plain mean (Eidnes 2015)."""
     share = (weight * carried.mask)[..., None]
     return frame_from_image(share * carried.image + (1 - share) * image_from_frame(painted))
-
-
-def bands(image: Image) -> list[Image]:
-    """The image as bands of detail, fine to coarse, and what is left; their sum is the image (Burt & Adelson 1983)."""
-    parts, rest = [], image
-    for sigma_px in BAND_SIGMAS_PX:
-        smoother = _blurred(image, sigma_px)
-        parts.append(rest - smoother)
-        rest = smoother
-    return [*parts, rest]
-
-
-def local_energy(band: Image) -> npt.NDArray[np.float32]:
-    """`(H, W) float32`: mean square of a band in a Gaussian window, mean over the channels."""
-    return np.asarray(_blurred(np.square(band), WINDOW_SIGMA_PX).mean(axis=-1), dtype=np.float32)
-
-
-def with_energy(band: Image, energy: npt.NDArray[np.float32]) -> Image:
-    """The band raised to the wanted local energy; never lowered."""
-    ratio = (energy + ENERGY_FLOOR) / (local_energy(band) + ENERGY_FLOOR)
-    return np.asarray(band * np.clip(np.sqrt(ratio), 1.0, MAX_GAIN)[..., None], dtype=np.float32)
-
-
-def _blurred(image: Image, sigma_px: float) -> Image:
-    blurred = cv2.GaussianBlur(image, (0, 0), sigma_px, borderType=cv2.BORDER_REFLECT_101)
-    return np.asarray(blurred, dtype=np.float32)

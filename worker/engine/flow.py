@@ -17,8 +17,9 @@ import numpy.typing as npt
 
 from farm.contract.params import FlowMethod
 from worker.engine.color import luma
+from worker.engine.contrast import crisp_warp
 from worker.engine.pixels import Flow, Frame, Image, Mask, image_from_frame
-from worker.engine.warp import backward_warp, inside, sampled
+from worker.engine.warp import inside, sampled
 
 Trust = npt.NDArray[np.bool_]
 """`(H, W) bool`: where a flow can be trusted."""
@@ -101,7 +102,7 @@ def carry_far(painted: Frame, contents: Iterable[Frame], method: FlowMethod = Fl
 
 
 def _carried(painted: Frame, flow_ba: Flow, trust: Trust) -> Carried:
-    return Carried(backward_warp(image_from_frame(painted), flow_ba), trust.astype(np.float32))
+    return Carried(crisp_warp(image_from_frame(painted), flow_ba), trust.astype(np.float32))
 
 
 def _energy(vectors: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:

@@ -28,16 +28,18 @@ def optimized(
     steps: int,
     optimizer: Optimizer,
     learning_rate: float,
+    pace: Tensor | None = None,
     after_step: Callable[[int], None] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """The image after `steps` steps, `(1, 3, H, W) float32 [0, 1]`, and the last step's loss terms.
 
+    `pace`, `(1, 1, H, W) float32 [0, 1]`: share of each of Adam's steps a place takes; the whole if not given.
     `after_step` is called with the number of steps done, from 1; what it raises ends the work at once.
     """
     # Rows of pixels stay whole in memory: the optimiser's passes over the image then run along them.
     pixels = image_bchw.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
     adam = optimizer is Optimizer.ADAM
-    step = _adam(pixels, objective, learning_rate, steps) if adam else _lbfgs(pixels, objective)
+    step = _adam(pixels, objective, learning_rate, steps, pace) if adam else _lbfgs(pixels, objective)
     with torch.no_grad():
         terms = objective.terms(pixels) if steps == 0 else torch.zeros(0)
     for done in range(1, steps + 1):
@@ -47,7 +49,9 @@ def optimized(
     return pixels.detach().clamp_(0, 1), terms
 
 
-def _adam(pixels: Tensor, objective: Objective, learning_rate: float, steps: int) -> Callable[[int], Tensor]:
+def _adam(
+    pixels: Tensor, objective: Objective, learning_rate: float, steps: int, pace: Tensor | None
+) -> Callable[[int], Tensor]:
     adam = torch.optim.Adam([pixels], lr=learning_rate, betas=ADAM_BETAS)
 
     def step(done: int) -> Tensor:
@@ -56,8 +60,11 @@ def _adam(pixels: Tensor, objective: Objective, learning_rate: float, steps: int
         adam.zero_grad()
         terms = objective.terms(pixels, PHASES[done % len(PHASES)])
         terms[-1].backward()  # type: ignore[no-untyped-call]
+        before = None if pace is None else pixels.detach().clone()
         adam.step()
         with torch.no_grad():
+            if before is not None and pace is not None:
+                pixels.copy_(before.lerp_(pixels, pace))
             pixels.clamp_(0, 1)
         return terms.detach()
 

@@ -11,6 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import cv2
 import numpy as np
 import torch
 from torch import Tensor
@@ -20,6 +21,7 @@ from farm.contract.params import Params
 from farm.contract.spec import WEIGHTS_SHA256
 from worker.engine import backbones
 from worker.engine.backbones import Network
+from worker.engine.bare import filled
 from worker.engine.color import ColorStatistics, color_statistics
 from worker.engine.flow import Carried
 from worker.engine.losses import Objective, Pull, losses_by_name
@@ -28,6 +30,7 @@ from worker.engine.palette import Palette
 from worker.engine.pixels import (
     Frame,
     Image,
+    Mask,
     SizeHW,
     image_from_frame,
     resized,
@@ -42,9 +45,17 @@ COARSE_STEPS = 4.0
 bare places have but this frame's steps to become a painting, and coarse steps cost little."""
 BARE_FULL = 0.25
 """Share of a carried frame without carried paint from which on it gets all its coarse steps; with less, fewer."""
-FOLLOW_RATE = 0.4
-"""Share of the learning rate on a carried frame's finest level: it is nearly painted, and the noise of longer steps
-would be carried on and grow."""
+FOLLOW_RATE = 0.2
+"""Share of the learning rate where paint is carried, on the finest level: it is nearly painted, and the noise of longer
+steps would be carried on and grow."""
+BARE_RATE = 0.6
+"""The same where no paint is carried: such places have this frame's steps to be painted as strongly as the rest."""
+SETTLE_RATE = 0.1
+"""The same where two paintings were mixed."""
+SETTLE_FROM = 0.05
+"""Share of the one in the other from which on a place settles at that rate."""
+PACE_SIGMA_PX = 2.0
+"""Over how many pixels the one goes over into the other."""
 BARE_SHARE = 0.003
 """Share of a frame that no carried paint covers, from which on it is painted coarse to fine, like a first frame."""
 NOISE = 0.02
@@ -111,35 +122,47 @@ class Painter:
         """A frame that follows a painted one."""
         return self._painted(image_from_frame(content), carried, self._params.steps_next, on_step)
 
-    def _painted(self, content: Image, carried: Carried | None, steps: int, on_step: OnStep | None) -> Painted:
-        """Coarse to fine; where a painting is carried, coarse levels paint only what it does not cover."""
+    def settle(self, content: Frame, blended: Frame, weight: Mask, *, on_step: OnStep | None = None) -> Painted:
+        """A frame mixed from two paintings, made crisp again where `weight`, `(H, W) float32 [0, 1]`, is not 0."""
+        whole = Carried(image_from_frame(blended), np.ones(blended.shape[:2], np.float32))
+        pace = SETTLE_RATE * _smoothed(np.minimum(1.0, weight / SETTLE_FROM).astype(np.float32))
+        return self._painted(image_from_frame(content), whole, self._params.steps_settle, on_step, pace)
+
+    def _painted(
+        self, content: Image, carried: Carried | None, steps: int, on_step: OnStep | None, pace: Mask | None = None
+    ) -> Painted:
+        """Coarse to fine; where a painting is carried, coarse levels paint only what it does not cover.
+
+        `pace`: share of the learning rate on the finest level; by default less where paint is carried.
+        """
         clip, content, carried = content, self._palette.content(content), self._palette.carried(carried)
+        pace = _pace(carried) if pace is None else pace
         bare = 1.0 if carried is None else 1.0 - float(carried.mask.mean())
         sizes = self._sizes(bare, carried=carried is not None)
-        picture = self._tensor(resized(content, sizes[0])) + (0 if carried else self._noise(sizes[0]))
+        start = content if carried is None else filled(content, carried)
+        picture = self._tensor(resized(start, sizes[0])) + (0 if carried else self._noise(sizes[0]))
         terms, steps_done = picture, 0
         for level, size_hw in enumerate(sizes, start=1):
             pull = self._pull(carried, size_hw)
-            level_steps, rate = self._effort(steps, bare, carried=carried is not None, finest=level == len(sizes))
+            finest = level == len(sizes)
+            level_steps = self._level_steps(steps, bare, carried=carried is not None, finest=finest)
             picture, terms = optimized(
                 _covered(_scaled(picture, size_hw), pull),
                 self._objective(resized(content, size_hw), pull),
                 steps=level_steps,
                 optimizer=self._params.optimizer,
-                learning_rate=rate,
+                learning_rate=self._params.learning_rate,
+                pace=None if pace is None or not finest else self._plane(pace),
                 after_step=_reporter(on_step, level, len(sizes), level_steps),
             )
             steps_done += level_steps
         return Painted(self._palette.shown(picture, clip), _finite(losses_by_name(terms)), steps_done)
 
-    def _effort(self, steps: int, bare: float, *, carried: bool, finest: bool) -> tuple[int, float]:
-        """Steps and learning rate of one level; `bare` is the share without carried paint."""
-        rate = self._params.learning_rate
-        if not carried:
-            return steps, rate
-        if finest:
-            return steps, FOLLOW_RATE * rate
-        return round(steps * (1 + (COARSE_STEPS - 1) * min(1.0, bare / BARE_FULL))), rate
+    def _level_steps(self, steps: int, bare: float, *, carried: bool, finest: bool) -> int:
+        """Steps of one level; `bare` is the share without carried paint."""
+        if not carried or finest:
+            return steps
+        return round(steps * (1 + (COARSE_STEPS - 1) * min(1.0, bare / BARE_FULL)))
 
     def _sizes(self, bare: float, *, carried: bool) -> list[SizeHW]:
         if bare < BARE_SHARE:
@@ -164,6 +187,10 @@ class Painter:
         generator = torch.Generator().manual_seed(self._params.seed)
         return NOISE * torch.randn((1, self._palette.channels, *size_hw), generator=generator).to(self._device)
 
+    def _plane(self, mask: Mask) -> Tensor:
+        """`(1, 1, H, W)`."""
+        return torch.from_numpy(np.ascontiguousarray(mask[None, None], dtype=np.float32)).to(self._device)
+
     def _tensor(self, image: Image) -> Tensor:
         return tensor_from_image(image[..., : self._palette.channels], self._device)
 
@@ -175,6 +202,16 @@ def pyramid_sizes(size_hw: SizeHW, levels: int) -> list[SizeHW]:
         height, width = (max(1, round(side / 2 ** len(sizes))) for side in size_hw)
         sizes.insert(0, (height, width))
     return sizes
+
+
+def _pace(carried: Carried | None) -> Mask | None:
+    """`(H, W)`: what is painted already takes small steps on the finest level, what is bare larger ones."""
+    return None if carried is None else BARE_RATE + (FOLLOW_RATE - BARE_RATE) * _smoothed(carried.mask)
+
+
+def _smoothed(mask: Mask) -> Mask:
+    blurred = cv2.GaussianBlur(mask, (0, 0), PACE_SIGMA_PX, borderType=cv2.BORDER_REFLECT_101)
+    return np.asarray(blurred, dtype=np.float32)
 
 
 def _reporter(on_step: OnStep | None, level: int, levels: int, steps: int) -> Callable[[int], None] | None:

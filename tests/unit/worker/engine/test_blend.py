@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from worker.engine import Carried, blend_frame, raised_cosine_weights
-from worker.engine.blend import bands, local_energy
+from worker.engine.blend import blend_weight, mixed, usual_disagreement
+from worker.engine.contrast import bands, local_energy
 
 
 def noise(seed: int) -> np.ndarray:
@@ -79,3 +80,40 @@ def test_the_bands_add_up_to_the_picture() -> None:
 def test_the_energy_of_a_flat_picture_lies_in_no_band() -> None:
     flat = np.full((9, 9, 3), 0.7, np.float32)
     assert max(local_energy(band).max() for band in bands(flat)[:-1]) < 1e-6
+
+
+def whole(image: np.ndarray) -> Carried:
+    return Carried(image, np.ones(image.shape[:2], np.float32))
+
+
+def test_paintings_that_differ_as_two_frames_in_a_row_do_are_not_blended() -> None:
+    painted = noise(1)
+    near = (painted + 0.01 * np.random.default_rng(5).standard_normal(painted.shape)).astype(np.float32)
+    usual = usual_disagreement(whole(near), frame(painted))
+    assert usual == pytest.approx(0.01, rel=0.2)
+    assert not blend_weight(whole(near), frame(painted), 0.9, usual).any()
+
+
+def test_where_paintings_disagree_they_are_blended_and_elsewhere_not() -> None:
+    painted = noise(1)
+    other = painted.copy()
+    other[:, 32:] = noise(2)[:, 32:]
+    weight = blend_weight(whole(other), frame(painted), 0.8, 0.01)
+    assert weight[:, 40:] == pytest.approx(np.full((48, 8), 0.8), abs=1e-6)
+    assert not weight[:, :16].any()
+
+
+def test_what_is_not_trusted_is_not_blended_however_it_disagrees() -> None:
+    carried = Carried(noise(2), np.zeros((48, 48), np.float32))
+    assert not blend_weight(carried, frame(noise(1)), 0.8, 0.01).any()
+    assert usual_disagreement(carried, frame(noise(1))) == 0
+
+
+def test_with_nothing_to_compare_with_everything_is_blended() -> None:
+    weight = blend_weight(whole(noise(1)), frame(noise(1)), 0.4, 0.0)
+    assert weight == pytest.approx(np.full((48, 48), 0.4))
+
+
+def test_a_plain_mean_is_the_method_of_2015() -> None:
+    result = mixed(whole(np.full((48, 48, 3), 1.0, np.float32)), np.full((48, 48, 3), 100, np.uint8), 0.2)
+    assert (result == round(0.2 * 255 + 0.8 * 100)).all()

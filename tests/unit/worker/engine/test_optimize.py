@@ -69,3 +69,20 @@ def test_the_rate_falls_from_one_to_the_final_rate() -> None:
     assert decay(6, 11) == pytest.approx((1 + FINAL_RATE) / 2)
     assert decay(11, 11) == pytest.approx(FINAL_RATE)
     assert decay(1, 1) == pytest.approx(1)
+
+
+def test_a_place_without_pace_is_not_touched(content: torch.Tensor, objective: Objective) -> None:
+    pace = torch.zeros((1, 1, *content.shape[-2:]))
+    pace[..., 32:] = 0.5
+    painted, _ = optimized(content, objective, steps=3, optimizer=Optimizer.ADAM, learning_rate=0.03, pace=pace)
+    assert torch.equal(painted[..., :32], content[..., :32])
+    moved = (painted - content)[..., 32:].abs()
+    assert 0 < moved.max() <= 0.5 * 0.03 * 3 + 1e-6
+
+
+def test_half_the_pace_is_half_the_learning_rate(content: torch.Tensor, objective: Objective) -> None:
+    inside = content.clamp(0.2, 0.8)  # so that no step ends at a border of [0, 1]
+    pace = torch.full((1, 1, *content.shape[-2:]), 0.5)
+    paced, _ = optimized(inside, objective, steps=3, optimizer=Optimizer.ADAM, learning_rate=0.02, pace=pace)
+    slower, _ = optimized(inside, objective, steps=3, optimizer=Optimizer.ADAM, learning_rate=0.01)
+    assert torch.allclose(paced, slower, atol=1e-5)

@@ -133,3 +133,21 @@ def test_the_coarsest_level_is_80_to_159_px_long(
     size_hw: tuple[int, int], levels: int, sizes: list[tuple[int, int]]
 ) -> None:
     assert pyramid_sizes(size_hw, levels) == sizes
+
+
+def test_a_blended_frame_settles_where_it_was_mixed_and_nowhere_else(
+    network: Network, texture: Frame, stripes: Frame
+) -> None:
+    weight = np.zeros(texture.shape[:2], np.float32)
+    weight[:, 60:] = 0.5
+    settled = painter(network, stripes, texture, Params(steps_settle=4)).settle(texture, texture, weight)
+    assert settled.steps == 4
+    assert (settled.frame[:, :48] == texture[:, :48]).all()
+    assert (settled.frame[:, 72:] != texture[:, 72:]).any()
+
+
+def test_a_blended_frame_may_be_left_as_it_is(network: Network, texture: Frame, stripes: Frame) -> None:
+    whole = np.ones(texture.shape[:2], np.float32)
+    settled = painter(network, stripes, texture, Params(steps_settle=0)).settle(texture, texture, whole)
+    assert (settled.frame == texture).all()
+    assert settled.losses["style"] > 0

@@ -1,0 +1,67 @@
+"""A chunk painted towards the next one: the way its strokes come to lie where the next chunk's anchor has them.
+
+Two chunks that know nothing of each other part, frame by frame, even where both began from anchors that agree. So over
+its last frames a chunk takes on, a little in each, what the next anchor looks like from there: the anchor is carried
+back along composed flows, and mixed into the painting each frame starts from and is held by. The optimiser makes the
+mixture crisp again, and at the boundary little is left to blend.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from farm.contract.params import FlowMethod
+from worker.engine.contrast import crisp_warp, mixture
+from worker.engine.flow import Carried, LongFlow, Trust, flow_estimate
+from worker.engine.pixels import Frame, frame_from_image, image_from_frame
+from worker.engine.warp import inside
+
+APPROACH_FRAMES = 24
+"""Over how many frames a chunk nears the next anchor: long enough that no frame changes visibly more than its
+neighbours do, short enough that the flows still hold."""
+
+
+@dataclass(frozen=True, slots=True)
+class Approach:
+    """The next anchor as each frame of a chunk's end sees it: `(frame, trust)` per frame, the last one first."""
+
+    views: tuple[tuple[Frame, Trust], ...]
+
+    def towards(self, carried: Carried, left: int) -> Carried:
+        """`carried` a little nearer to the anchor that comes `left` frames later; 1 for a chunk's last frame.
+
+        Where nothing is carried, the anchor alone counts: what comes into sight is painted as it will be.
+        """
+        if left > len(self.views):
+            return carried
+        frame, trust = self.views[left - 1]
+        share = np.where(carried.mask > 0, step_share(left, len(self.views)), np.float32(1)) * trust
+        image = mixture(image_from_frame(frame), carried.image, share.astype(np.float32))
+        return Carried(image, np.maximum(carried.mask, trust.astype(np.float32)))
+
+
+def approach(anchor: Frame, contents: Sequence[Frame], method: FlowMethod = FlowMethod.DIS) -> Approach:
+    """The way to an anchor over the source frames `contents`, whose last is the anchor's own."""
+    far = LongFlow((anchor.shape[0], anchor.shape[1]))
+    image = image_from_frame(anchor)
+    views = []
+    for now, after in zip(contents[-2::-1], contents[:0:-1], strict=True):
+        far.add(flow_estimate(now, after, method), flow_estimate(after, now, method))
+        views.append((frame_from_image(crisp_warp(image, far.flow)), far.trust & inside(far.flow)))
+    return Approach(tuple(views))
+
+
+def step_share(left: int, frames: int) -> float:
+    """Share of the anchor to mix in with `left` of `frames` frames to go.
+
+    What differs falls by a raised cosine: `d(left) = ½(1 − cos π·left/frames)`, so a frame keeps `d(left)/d(left+1)`.
+    """
+    return 1 - _apart(left, frames) / _apart(left + 1, frames)
+
+
+def _apart(left: int, frames: int) -> float:
+    return 0.5 * (1 - math.cos(math.pi * min(1.0, left / frames)))
