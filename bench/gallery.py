@@ -28,7 +28,7 @@ from bench.cases import (
 )
 from bench.clips import REAL, BenchClip
 from bench.findings import seam_excess
-from bench.jobs import FARMS, ROOT, Workshop, workshop
+from bench.jobs import FARMS, ROOT, Workshop, default_workers, workshop
 from bench.looks import boundary_strip, final_frames, source_frames, unexplained
 from bench.page import Picture, ratio
 from bench.sheets import Frame, Row, save_jpeg, strip
@@ -36,7 +36,6 @@ from farm.client import Job
 from farm.contract.errors import FarmError
 from farm.measure import measure_job
 from farm.measure.report import PictureReport
-from farm.settings import Settings
 
 DOCS = ROOT / "docs"
 GALLERY_STYLES = ("swirl", "mosaic", "wheat", "wave")
@@ -221,7 +220,8 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser("python -m bench.gallery", description="Paints the gallery in docs/.")
     parser.add_argument("--quick", action="store_true", help="one clip, one style, few and small frames, not in docs/")
-    parser.add_argument("--threads", type=int, default=None, metavar="N", help="of the worker; all by default")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of one worker")
+    parser.add_argument("--workers", type=int, default=None, metavar="N", help="by default one per thread of a CPU")
     parser.add_argument("--farm", type=Path, default=None, metavar="FOLDER", help="of the farm, whatever painted it")
     parser.add_argument("--docs", type=Path, default=None, metavar="FOLDER", help="where page and pictures go")
     return parser.parse_args(words)
@@ -234,7 +234,8 @@ def main(words: Sequence[str]) -> int:
     docs: Path = arguments.docs or (FARMS / "quick" if arguments.quick else DOCS)
     if arguments.quick:
         scope, count = replace(scope, size_px=96, frames=30, excerpt_frames=12, excerpt_chunk=6), 1
-    with workshop(arguments.threads or Settings.load().threads, say, arguments.farm) as farm:
+    with workshop(arguments.threads, say, arguments.farm) as farm:
+        farm.widen(arguments.workers or default_workers(arguments.threads))
         panels = paint(farm, REAL[:count], GALLERY_STYLES[:count], scope)
         shutil.rmtree(docs / "gallery", ignore_errors=True)
         worst = worst_strips(farm, scope, docs / "gallery")

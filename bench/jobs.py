@@ -11,9 +11,11 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 
 from bench.pace import Pace, afresh_factor, clock, units
 from farm import video
@@ -35,7 +37,7 @@ FARMS = ROOT / "out" / "bench-picture"
 PAINTING_CODE = ("worker/**/*.py", "farm/plan.py", "farm/shots.py", "farm/frames.py", "farm/png.py", "farm/video/*.py")
 NOT_PAINTING = ("worker/app.py", "worker/tasks.py", "worker/device.py", "worker/__main__.py", "farm/video/encoder.py")
 JOB_LIMIT_S = 3 * 3600.0
-SAY_EVERY_S = 30.0
+SAY_EVERY_S = 60.0
 REGISTER_FILE = "painted.json"
 """Which job an ask became: in the farm's folder."""
 STORED_BEFORE_CANCEL = 3
@@ -92,13 +94,24 @@ class Workshop:
         self._began_with = painter_code()
         self._say = say
         self._jobs: dict[Ask, Job] = {}
+        self._workers = 1
+        self._registering = Lock()
+
+    def widen(self, workers: int) -> None:
+        """Go on with so many workers, each with as many threads as the first; as many jobs are painted at once."""
+        if workers > self._workers:
+            more = settings_for(self.home, self.farm.settings.threads * workers)
+            Stack(self.home, more).up(workers=workers, flower=False)
+            self._workers = workers
 
     def paint(self, asks: Sequence[Ask]) -> dict[Ask, Job]:
-        """Paint what is not painted yet, one job after another, so that no job's times hold another's work."""
+        """Paint what is not painted yet, as many jobs at once as there are workers."""
         wanted = [ask for ask in dict.fromkeys(asks) if ask not in self._jobs]
         pace = Pace(sum(ask.work for ask in wanted))
-        for number, ask in enumerate(wanted, start=1):
-            self._jobs[ask] = self._painted(ask, f"[{number}/{len(wanted)}] {ask.label}", pace)
+        titles = [f"[{number}/{len(wanted)}] {ask.label}" for number, ask in enumerate(wanted, start=1)]
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="jobs") as pool:
+            done = pool.map(lambda ask, title: self._painted(ask, title, pace), wanted, titles)
+            self._jobs |= dict(zip(wanted, done, strict=True))
         return {ask: self._jobs[ask] for ask in asks}
 
     def known(self, ask: Ask) -> Job | None:
@@ -110,19 +123,15 @@ class Workshop:
         """Whether the code that paints was edited since the farm was started: a worker started now paints otherwise."""
         return painter_code() != self._began_with
 
-    def again(self, name: str, ask: Ask, during: Callable[[Job], None] = lambda _job: None, workers: int = 1) -> Job:
+    def again(self, name: str, ask: Ask, during: Callable[[Job], None] = lambda _job: None) -> Job:
         """The job painted once more under another name, by which a later run finds it.
 
-        `during` is called when it has been submitted, and may cancel and resume it. With more `workers` than there
-        are, more are started, each with as many threads as the first; they stay.
+        `during` is called when it has been submitted, and may cancel and resume it.
         """
         key = f"{name}: {ask!r}"
         if (job := self._registered(key)) is not None:
             self._say(f"{name}: painted before")
             return job
-        if workers > 1:
-            more = settings_for(self.home, self.farm.settings.threads * workers)
-            Stack(self.home, more).up(workers=workers, flower=False)
         self._say(f"{name}: {ask.label}")
         job = self._submit(ask, again=True)
         during(job)
@@ -146,7 +155,8 @@ class Workshop:
         return None
 
     def _register(self, key: str, job: Job) -> None:
-        (self.home / REGISTER_FILE).write_text(json.dumps({**self._register_now(), key: job.name}, indent=1))
+        with self._registering:
+            (self.home / REGISTER_FILE).write_text(json.dumps({**self._register_now(), key: job.name}, indent=1))
 
     def _register_now(self) -> dict[str, str]:
         file = self.home / REGISTER_FILE
@@ -166,13 +176,13 @@ class Workshop:
             nonlocal said_s
             if time.monotonic() - said_s >= SAY_EVERY_S:
                 said_s = time.monotonic()
-                left_s = pace.left_s(work, status.fraction, said_s - began_s)
-                self._say(f"    {status.fraction:4.0%}, {clock(left_s)} left in all")
+                left_s = pace.left_s(work, status.fraction, (said_s - began_s) / self._workers)
+                self._say(f"{title.split(maxsplit=1)[0]} {status.fraction:4.0%}, {clock(left_s)} left in all")
 
         job.wait(follow, timeout_s=JOB_LIMIT_S)
-        pace.painted(work, time.monotonic() - began_s)
+        pace.painted(work, (time.monotonic() - began_s) / self._workers)
         self._register(repr(ask), job)
-        self._say(f"    done in {clock(time.monotonic() - began_s)}")
+        self._say(f"{title}: done in {clock(time.monotonic() - began_s)}")
         return job
 
     def _submit(self, ask: Ask, *, again: bool = False) -> Job:
@@ -203,6 +213,14 @@ def workshop(threads: int, say: Say, home: Path | None = None) -> Iterator[Works
         yield Workshop(
             where, code if home is None else f"of the kept farm {home.name}", Farm.from_settings(info.settings), say
         )
+
+
+def default_workers(threads: int) -> int:
+    """One worker for every `threads` of a CPU; one alone where a GPU paints."""
+    from worker.device import choose_device
+
+    own = Settings.load()
+    return max(1, own.threads // threads) if choose_device(own).torch_name == "cpu" else 1
 
 
 def settings_for(home: Path, threads: int) -> Settings:

@@ -52,6 +52,7 @@ from bench.jobs import (  # noqa: E402
     FARMS,
     Ask,
     Workshop,
+    default_workers,
     frame_sums,
     interrupted,
     manifests_of,
@@ -86,6 +87,7 @@ class Benchmark:
     scope: Scope
     parts: tuple[str, ...]
     farm: Workshop
+    workers: int
     found: Findings = field(default_factory=Findings)
     jobs: dict[Ask, Job] = field(default_factory=dict)
 
@@ -112,7 +114,10 @@ class Benchmark:
         return wanted
 
     def run(self) -> None:
-        """Paint and measure."""
+        """Paint and measure. What is painted again by two workers is painted by one first."""
+        if "bytes" in self.parts and self.real:
+            self.farm.paint([excerpt_asks(self.real[-1], self.scope)["ours"]])
+        self.farm.widen(self.workers)
         self.jobs = self.farm.paint(self.asks())
         if "seams" in self.parts or "drift" in self.parts:
             self._measure_seams()
@@ -162,7 +167,7 @@ class Benchmark:
             )
 
     def _compare_bytes(self, ask: Ask) -> None:
-        """Last of all: the second worker stays."""
+        """The same frames, whoever painted them and however often."""
         first, farm = frame_sums(self.jobs[ask]), self.farm
         self._hold("repeated", first, farm.again("repeated", ask))
         resumed = farm.again("resumed", ask, interrupted)
@@ -173,7 +178,8 @@ class Benchmark:
         if farm.code_changed:
             say("the painting code was edited meanwhile, a second worker would paint otherwise: not compared")
             return
-        shared = farm.again("two workers", ask, workers=2)
+        farm.widen(2)
+        shared = farm.again("two workers", ask)
         if len({item.worker for item in manifests_of(shared) if item.stage is Stage.STYLIZE}) > 1:
             self._hold("two workers for one", first, shared)
         else:
@@ -292,7 +298,8 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--parts", default=PARTS, help=f"of {', '.join(PARTS)}", type=_words, metavar="A,B")
     parser.add_argument("--size", type=int, default=None, metavar="PX", help="longer side of the painted films")
     parser.add_argument("--frames", type=int, default=None, metavar="N", help="at most, of a shot")
-    parser.add_argument("--threads", type=int, default=None, metavar="N", help="of one worker; all by default")
+    parser.add_argument("--threads", type=int, default=1, metavar="N", help="of one worker")
+    parser.add_argument("--workers", type=int, default=None, metavar="N", help="by default one per thread of a CPU")
     parser.add_argument("--farm", type=Path, default=None, metavar="FOLDER", help="of the farm, whatever painted it")
     parser.add_argument("--results", type=Path, default=None, metavar="FOLDER", help="where the page goes")
     found = parser.parse_args(words)
@@ -329,9 +336,9 @@ def main(words: Sequence[str]) -> int:
     """Run the benchmark; 0 whether or not the bars are met, as the page says that."""
     arguments = parsed(words)
     scope = scope_of(arguments)
-    threads = arguments.threads or Settings.load().threads
-    with workshop(threads, say, arguments.farm) as farm:
-        run = Benchmark(cases_of(arguments, scope), arguments.chunks, scope, tuple(arguments.parts), farm)
+    workers = arguments.workers or default_workers(arguments.threads)
+    with workshop(arguments.threads, say, arguments.farm) as farm:
+        run = Benchmark(cases_of(arguments, scope), arguments.chunks, scope, tuple(arguments.parts), farm, workers)
         run.run()
         command = " ".join(("python -m bench.picture", *words)) if words else "make bench-picture"
         target = write(run, arguments.results, command)
