@@ -29,6 +29,8 @@ from farm.ledger import TaskRecord, WorkerHealth, WorkerInfo
 RETRY_BASE_S = 2.0
 """An attempt that failed is tried again after this long, then twice as long, and so on."""
 
+RETRY_MAX_S = 60.0
+
 SERVICE_PAUSE_S = 5.0
 """A task that met a store or a Redis that is away is tried again after this long."""
 
@@ -66,7 +68,7 @@ def reason(error: Exception) -> str:
 
 def retry_delay_s(attempt: int) -> float:
     """The pause after the `attempt`-th attempt failed; attempts count from 1."""
-    return RETRY_BASE_S * 2.0 ** (attempt - 1)
+    return float(min(RETRY_MAX_S, RETRY_BASE_S * 2.0 ** (attempt - 1)))
 
 
 def failed_on(record: TaskRecord, worker: str) -> tuple[str, ...]:

@@ -1,4 +1,4 @@
-"""The S3 client of the farm: how it is made, what its failures mean, and uploads in parts.
+"""The S3 client of the farm: how it is made, what its failures mean, when a call is made again, uploads in parts.
 
 boto3 is imported on first use, so that the command line answers quickly without it.
 """
@@ -6,26 +6,38 @@ boto3 is imported on first use, so that the command line answers quickly without
 from __future__ import annotations
 
 import itertools
+import logging
 import math
+import random
+import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NoReturn, cast
+from typing import TYPE_CHECKING, Any, Literal, NoReturn, TypeVar, cast
 from urllib.parse import urlsplit
 
-from farm.contract.errors import AccessDenied, ObjectNotFound, StoreUnavailable
+from farm.contract.errors import AccessDenied, CorruptObject, ObjectNotFound, StoreUnavailable
 from farm.settings import Settings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3.client import S3Client
     from mypy_boto3_s3.type_defs import CompletedPartTypeDef
 
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
 _Addressing = Literal["path", "virtual", "auto"]
 
 CONNECT_TIMEOUT_S, READ_TIMEOUT_S = 5, 30
 ATTEMPTS = 4
 CONNECTIONS = 32
+
+TRIES = 4
+TRY_PAUSE_S = 0.2
+TRY_WITHIN_S = 60.0
+"""No call is made again after this long: a task must be able to give way to a store that is away."""
 
 MIB = 2**20
 PART_BYTES = 16 * MIB
@@ -36,7 +48,14 @@ NOT_FOUND = frozenset({"404", "NoSuchKey", "NotFound"})
 PRECONDITION_FAILED = frozenset({"412", "PreconditionFailed"})
 CONFLICT = frozenset({"409", "ConditionalRequestConflict", "OperationAborted"})
 NOT_IMPLEMENTED = frozenset({"501", "NotImplemented"})
-_TRANSIENT = frozenset({"RequestTimeout", "BadDigest", "SlowDown", "IncompleteBody", "TooManyRequests", "Throttling"})
+_TRANSIENT = frozenset(
+    {"RequestTimeout", "SlowDown", "TooManyRequests", "Throttling", "InternalError", "ServiceUnavailable"}
+    # The body was cut short or changed on its way.
+    | {"BadDigest", "IncompleteBody", "InvalidDigest", "XAmzContentSHA256Mismatch"}
+    # The answer to the last call of an upload was lost: it is done, or can be done again.
+    | {"NoSuchUpload"}
+    | CONFLICT
+)
 
 
 def make_client(settings: Settings) -> S3Client:
@@ -83,12 +102,13 @@ def _is_loopback(endpoint: str) -> bool:
 def farm_errors(where: str, bucket: str, key: str = "") -> Iterator[None]:
     """Turns the failures of botocore into the farm's: one line with the server, the key and the cure."""
     from botocore.exceptions import BotoCoreError, ClientError
+    from botocore.parsers import ResponseParserError
 
     try:
         yield
     except ClientError as error:
         _raise_refused(error, where, bucket, key)
-    except BotoCoreError as error:
+    except (BotoCoreError, ResponseParserError) as error:  # the latter: an answer cut short
         _raise_unreached(error, where)
 
 
@@ -96,6 +116,11 @@ def error_code(error: Exception) -> str:
     """S3's code of a ClientError, e.g. `PreconditionFailed`; a HEAD has no body, there it is the HTTP status."""
     response: dict[str, Any] = getattr(error, "response", {})
     return str(response.get("Error", {}).get("Code", ""))
+
+
+def is_transient(code: str) -> bool:
+    """Whether a request that was refused with this code may go through when it is sent again."""
+    return code in _TRANSIENT
 
 
 def _raise_refused(error: Exception, where: str, bucket: str, key: str) -> NoReturn:
@@ -108,7 +133,7 @@ def _raise_refused(error: Exception, where: str, bucket: str, key: str) -> NoRet
     if code in NOT_FOUND:
         message = f"{key!r} is not in the bucket {bucket!r} on {where}; it was not written yet, or was deleted"
         raise ObjectNotFound(message, key=key) from error
-    if code in _TRANSIENT or status >= 500 or status in (0, 408, 429):
+    if is_transient(code) or status >= 500 or status in (0, 408, 429):
         message = f"the S3 server {where} answers {code or status} for {key or bucket!r}; see its log, try again"
         raise StoreUnavailable(message, endpoint=where) from error
     raise AccessDenied(f"the S3 server {where} refuses {key or bucket!r}: {_refusal(code, status)}", key=key) from error
@@ -131,6 +156,23 @@ def _raise_unreached(error: Exception, where: str) -> NoReturn:
     reason = type(error).__name__.removesuffix("Error")
     message = f"the S3 server {where} does not answer ({reason}); is it running? check FARM_S3_ENDPOINT"
     raise StoreUnavailable(message, endpoint=where) from error
+
+
+def again(call: Callable[[], T]) -> T:
+    """`call()`, anew after a pause that doubles where the store failed, or an object came with other bytes.
+
+    botocore tries again only what it knows as passing, and never once the headers of an answer are there.
+    """
+    began_s = time.monotonic()
+    for tried in range(TRIES - 1):
+        try:
+            return call()
+        except (StoreUnavailable, CorruptObject) as error:
+            if time.monotonic() - began_s > TRY_WITHIN_S:
+                raise
+            log.info("trying again: %s", error)
+        time.sleep(TRY_PAUSE_S * 2.0**tried * random.uniform(0.5, 1.5))  # not all workers at once
+    return call()
 
 
 def upload_parts(

@@ -13,8 +13,8 @@ import itertools
 import logging
 import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, closing
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -38,7 +38,6 @@ SHA256 = "sha256"  # the metadata's name
 BINARY = "application/octet-stream"
 MULTIPART_FROM_BYTES = 2 * s3.PART_BYTES
 READ_BYTES = s3.MIB
-READ_ATTEMPTS = 3
 DELETE_BATCH = 1000  # of S3
 PROBE_PREFIX = "probe/"
 
@@ -143,12 +142,12 @@ class S3Store:
 
     def put(self, key: str, data: bytes, content_type: str = BINARY) -> None:
         """See Store."""
-        with self._errors(key):
-            self._put(key, data, hashlib.sha256(data).hexdigest(), content_type, {})
+        sha256 = hashlib.sha256(data).hexdigest()
+        self._do(key, lambda: self._put(key, data, sha256, content_type, {}))
 
     def get(self, key: str) -> bytes:
         """See Store."""
-        return _again(lambda: self._get(key))
+        return s3.again(lambda: self._get(key))
 
     def put_file_once(
         self, key: str, path: Path, sha256: str | None = None, on_progress: OnBytes | None = None
@@ -166,8 +165,7 @@ class S3Store:
     def put_file(self, key: str, path: Path, on_progress: OnBytes | None = None) -> PutResult:
         """See Store."""
         sha256 = file_sha256(path)
-        with self._errors(key):
-            self._put_file(key, path, sha256, {}, on_progress)
+        self._do(key, lambda: self._put_file(key, path, sha256, {}, on_progress))
         return PutResult(key, sha256, written=True)
 
     def get_file(self, key: str, path: Path, on_progress: OnBytes | None = None) -> ObjectInfo:
@@ -175,7 +173,7 @@ class S3Store:
         # Its own name, as other processes may be fetching the same file.
         part = path.with_name(f"{path.name}.{uuid.uuid4().hex[:8]}.part")
         try:
-            info = _again(lambda: self._download(key, part, on_progress))
+            info = s3.again(lambda: self._download(key, part, on_progress))
             part.replace(path)
         finally:
             part.unlink(missing_ok=True)
@@ -184,8 +182,7 @@ class S3Store:
     def head(self, key: str) -> ObjectInfo | None:
         """See Store."""
         try:
-            with self._errors(key):
-                answer = self._client.head_object(Bucket=self._bucket, Key=key)
+            answer = self._do(key, lambda: self._client.head_object(Bucket=self._bucket, Key=key))
         except ObjectNotFound:
             return None
         modified_s = answer["LastModified"].timestamp()
@@ -193,23 +190,20 @@ class S3Store:
 
     def list(self, prefix: str) -> Iterator[str]:
         """See Store."""
-        with self._errors():
-            pages = self._client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
-            for page in pages:
-                yield from (item["Key"] for item in page.get("Contents", []))
+        where: dict[str, Any] = {"Bucket": self._bucket, "Prefix": prefix}
+        while True:
+            page = self._do("", lambda: self._client.list_objects_v2(**where))
+            yield from (item["Key"] for item in page.get("Contents", []))
+            if not page.get("IsTruncated"):
+                return
+            where["ContinuationToken"] = page["NextContinuationToken"]
 
     def delete(self, keys: Iterable[str]) -> int:
         """See Store."""
         count = 0
         remaining = iter(keys)
         while batch := list(itertools.islice(remaining, DELETE_BATCH)):
-            with self._errors():
-                answer = self._client.delete_objects(
-                    Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
-                )
-            for refused in answer.get("Errors", []):
-                key, code = refused.get("Key", ""), refused.get("Code", "")
-                raise AccessDenied(f"the S3 server {self._where} does not delete {key!r}: {code}", key=key)
+            s3.again(lambda: self._delete(batch))
             count += len(batch)
         return count
 
@@ -217,10 +211,10 @@ class S3Store:
         """See Store."""
         key = f"{PROBE_PREFIX}{uuid.uuid4().hex}"
         try:
-            with self._errors(key):
-                honoured = self._try_condition(key)
+            honoured = self._do(key, lambda: self._try_condition(key))
         finally:
-            self.delete([key])
+            with suppress(StoreUnavailable):  # an object of five bytes is no reason to do without the store
+                self.delete([key])
         if not honoured:
             log.warning(
                 "the S3 server %s does not honour If-None-Match: frames are guarded by leases and HEAD alone",
@@ -262,7 +256,7 @@ class S3Store:
         """`write` under the condition that the key is free; what is stored after it."""
         from botocore.exceptions import ClientError
 
-        for _ in range(s3.ATTEMPTS):
+        def attempt() -> PutResult:
             condition = self._condition()
             stored = None if condition else self.head(key)
             if stored is None:
@@ -274,10 +268,11 @@ class S3Store:
                         if s3.error_code(error) not in s3.PRECONDITION_FAILED | s3.CONFLICT:
                             raise
                 stored = self.head(key)
-            if stored is not None:
-                return PutResult(key, stored.sha256, written=False)
-            # A 409 whose winner is not done yet, or a 412 whose winner was deleted since: once more.
-        raise StoreUnavailable(f"{key!r} on {self._where} stays contested; try again", endpoint=self._where)
+            if stored is None:  # a 409 whose winner is not done yet, or a 412 whose winner was deleted since
+                raise StoreUnavailable(f"{key!r} on {self._where} stays contested; try again", endpoint=self._where)
+            return PutResult(key, stored.sha256, written=False)
+
+        return s3.again(attempt)
 
     def _condition(self) -> dict[str, Any]:
         with self._probing:  # cached_property has no lock of its own
@@ -286,17 +281,30 @@ class S3Store:
     def _try_condition(self, key: str) -> bool:
         from botocore.exceptions import ClientError
 
-        for expected_free in (True, False):
+        for _ in range(2):
             try:
                 self._put(key, b"probe", hashlib.sha256(b"probe").hexdigest(), BINARY, {"IfNoneMatch": "*"})
             except ClientError as error:
                 code = s3.error_code(error)
                 if code in s3.NOT_IMPLEMENTED:
                     return False
-                if not expected_free and code in s3.PRECONDITION_FAILED:
+                # Also at the first: botocore sent it again, as the first answer was lost. The key is ours alone.
+                if code in s3.PRECONDITION_FAILED:
                     return True
                 raise
         return False
+
+    def _delete(self, batch: Sequence[str]) -> None:
+        with self._errors():
+            answer = self._client.delete_objects(
+                Bucket=self._bucket, Delete={"Objects": [{"Key": key} for key in batch], "Quiet": True}
+            )
+        for refused in answer.get("Errors", []):
+            key, code = refused.get("Key", ""), refused.get("Code", "")
+            message = f"the S3 server {self._where} does not delete {key!r}: {code}"
+            if s3.is_transient(code):
+                raise StoreUnavailable(message, endpoint=self._where)
+            raise AccessDenied(message, key=key)
 
     def _put(self, key: str, data: bytes, sha256: str, content_type: str, condition: dict[str, Any]) -> None:
         self._client.put_object(
@@ -348,6 +356,15 @@ class S3Store:
         check_sha256(key, info.sha256, digest.hexdigest())
         return info
 
+    def _do(self, key: str, call: Callable[[], T]) -> T:
+        """`call()`, its failures as the farm's; again where that may help."""
+
+        def attempt() -> T:
+            with self._errors(key):
+                return call()
+
+        return s3.again(attempt)
+
     def _errors(self, key: str = "") -> AbstractContextManager[None]:
         return s3.farm_errors(self._where, self._bucket, key)
 
@@ -372,13 +389,3 @@ def check_sha256(key: str, wanted: str, found: str) -> None:
         raise CorruptObject(f"{key!r} carries no SHA-256: the farm did not write it; delete it", key=key)
     if wanted != found:
         raise CorruptObject(f"{key!r} has SHA-256 {found[:12]}…, was written with {wanted[:12]}…; delete it", key=key)
-
-
-def _again(read: Callable[[], T]) -> T:
-    """`read()`, anew where the stream broke off or brought other bytes; botocore retries only up to the headers."""
-    for _ in range(READ_ATTEMPTS - 1):
-        try:
-            return read()
-        except (StoreUnavailable, CorruptObject) as error:
-            log.info("reading again: %s", error)
-    return read()

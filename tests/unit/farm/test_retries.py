@@ -32,8 +32,8 @@ def test_whose_fault_an_error_is(error: Exception, expected: Verdict) -> None:
     assert verdict(error) == expected
 
 
-def test_the_pause_doubles_from_two_seconds() -> None:
-    assert [retry_delay_s(attempt) for attempt in (1, 2, 3)] == [2.0, 4.0, 8.0]
+def test_the_pause_doubles_from_two_seconds_to_a_minute() -> None:
+    assert [retry_delay_s(attempt) for attempt in (1, 2, 3, 6, 100)] == [2.0, 4.0, 8.0, 60.0, 60.0]
 
 
 def test_a_reason_is_one_line() -> None:
