@@ -51,9 +51,14 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A Redis that is full refuses the note of a message in hand: wait for better times, do not end.
+        broker_channel_error_retry=True,
         broker_transport_options={
             "priority_steps": sorted(PRIORITY_STEP.values()),
             "visibility_timeout": settings.visibility_timeout_s,
+            # Look for what a dead process had in hand every 10 s or sooner, not every 100 s.
+            "unacked_restore_interval": min(10.0, settings.visibility_timeout_s / 5),
+            "unacked_restore_throttle": 1,
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,

@@ -71,6 +71,7 @@ class RedisLedger:
     @cached_property
     def _scripts(self) -> dict[str, Any]:
         sources = {
+            "create_job": redis_scripts.CREATE_JOB,
             "change_job": redis_scripts.CHANGE_JOB,
             "move_job": redis_scripts.MOVE_JOB,
             "move_task": redis_scripts.MOVE_TASK,
@@ -98,13 +99,11 @@ class RedisLedger:
     def create_job(self, record: JobRecord) -> bool:
         """See Ledger."""
         with self._errors():
-            if not self._redis.hsetnx(_job_key(record.job), "job", record.job):
-                return False
-            pipe = self._redis.pipeline()
-            pipe.hset(_job_key(record.job), mapping=_flat(record))
-            pipe.zadd("farm:jobs", {record.job: record.created_s})
-            pipe.execute()
-            return True
+            flat = [part for pair in _flat(record).items() for part in pair]
+            created = bool(self._scripts["create_job"](keys=[_job_key(record.job)], args=flat))
+            # Also where the job is there: whoever created it may have died before this.
+            self._redis.zadd("farm:jobs", {record.job: record.created_s}, nx=True)
+            return created
 
     def job(self, job: str) -> JobRecord | None:
         """See Ledger."""

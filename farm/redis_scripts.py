@@ -14,6 +14,13 @@ return 1
 """
 
 # KEYS: job. ARGV: names and values.
+CREATE_JOB = """
+if redis.call('HEXISTS', KEYS[1], 'state') == 1 then return 0 end
+redis.call('HSET', KEYS[1], unpack(ARGV))
+return 1
+"""
+
+# KEYS: job. ARGV: names and values.
 CHANGE_JOB = """
 if redis.call('HEXISTS', KEYS[1], 'state') == 0 then return 0 end
 redis.call('HSET', KEYS[1], unpack(ARGV))
