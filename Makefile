@@ -10,7 +10,7 @@ PYTEST_ARGS ?=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit integration acceptance lint types bench bench-picture gallery pictures up down styles env lock clean distclean
+.PHONY: help setup demo test unit integration acceptance chaos lint types bench bench-picture gallery pictures up down styles env lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -32,6 +32,9 @@ integration: setup ## tests against real Redis, S3 and codecs
 
 acceptance: setup ## tests of the whole farm with real workers
 	@$(PY) -m pytest tests/acceptance $(PYTEST_ARGS)
+
+chaos: setup ## faults of every kind against real processes, half an hour or so: bench/results/chaos.md
+	@CHAOS_TABLE=bench/results/chaos.md $(PY) -m pytest tests/chaos -m "chaos or not chaos" $(PYTEST_ARGS)
 
 lint: setup ## style, import rules, Dockerfile, shell, YAML, compose file, Kubernetes manifests
 	@$(BIN)/ruff check .
