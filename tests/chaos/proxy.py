@@ -8,6 +8,7 @@ after it did what was asked: then the client is told of a failure that was none.
 from __future__ import annotations
 
 import http.client
+import math
 import random
 import socket
 import struct
@@ -97,6 +98,8 @@ class FaultProxy:
         self.on_stored: Callable[[str], object] = lambda _key: None  # runs before the client hears of it
         self._shares: dict[Fault, float] = {}
         self._random = random.Random(seed)
+        self._left = math.inf
+        self.skip = 0  # so many requests more are spared
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
         self._server.proxy = self
@@ -109,10 +112,13 @@ class FaultProxy:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
 
     @contextmanager
-    def weather(self, shares: Mapping[Fault, float], seed: int) -> Iterator[Counter[Fault]]:
-        """Spoil these shares of the requests for the length of a `with`; counts what was spoilt."""
+    def weather(
+        self, shares: Mapping[Fault, float], seed: int = 0, at_most: float = math.inf
+    ) -> Iterator[Counter[Fault]]:
+        """Spoil these shares of the requests for the length of a `with`, or `at_most` of them; counts them."""
         with self._lock:
             self._random, self._shares, before = random.Random(seed), dict(shares), Counter(self.injected)
+            self._left = at_most
         counted: Counter[Fault] = Counter()
         try:
             yield counted
@@ -130,9 +136,13 @@ class FaultProxy:
     def draw(self, request: Request) -> Fault | None:
         """The fault that befalls this request, if any."""
         with self._lock:
+            if self.skip:
+                self.skip -= 1
+                return None
             for fault, share in self._shares.items():
-                if request.suffers(fault) and self._random.random() < share:
+                if self._left > 0 and request.suffers(fault) and self._random.random() < share:
                     self.injected[fault] += 1
+                    self._left -= 1
                     return fault
         return None
 
