@@ -56,8 +56,8 @@ class Tally:
     rows: list[Row] = field(default_factory=list)
 
     def row(self, fault: str, until: str = "") -> Row:
-        """A new row; it is kept only where its test passes. Its place in the table is its name's."""
-        return Row(fault, until=until)
+        """That fault's row; a new one is kept only once a job went through it. Rows stand in order of their names."""
+        return next((row for row in self.rows if row.fault == fault), Row(fault, until=until))
 
     def prove(
         self, row: Row, yard: Yard, job: Job, reference: Painted, injected: int = 0, ended_s: float | None = None
@@ -77,6 +77,13 @@ class Tally:
             self.rows.append(row)
 
     def write(self, path: Path) -> None:
-        """Write the table."""
+        """Write the table; rows of faults that were not tried this time stay as they are."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(HEAD + "".join(row.line() for row in sorted(self.rows, key=lambda row: row.fault)) + TAIL)
+        known = path.read_text().splitlines(keepends=True) if path.exists() else []
+        lines = {_fault(line): line for line in known if line.startswith("| ") and line not in HEAD}
+        lines |= {row.fault: row.line() for row in self.rows}
+        path.write_text(HEAD + "".join(lines[fault] for fault in sorted(lines)) + TAIL)
+
+
+def _fault(line: str) -> str:
+    return line.split("|")[1].strip()
