@@ -57,3 +57,44 @@ def test_frames_of_a_task_are_those_it_makes() -> None:
     assert sum(frames_of(plan, item) for item in render_tasks(plan) if item.stage is Stage.STYLIZE) == 10
     assert frames_of(plan, TaskId(Stage.BLEND, plan.boundaries[0].start)) == 2
     assert frames_of(plan, TaskId(Stage.ASSEMBLE)) == 10
+
+
+CUT_AT = 8
+
+
+@pytest.mark.parametrize(
+    ("coherence", "anchors", "linked", "blends"),
+    [
+        (Coherence.BLEND, [0, 4, 8, 12], [4, 12], [4, 12]),
+        (Coherence.ANCHORS, [0, 4, 8, 12], [4, 12], []),
+        (Coherence.SEQUENTIAL, [0, 8], [], []),
+        (Coherence.OFF, [0, 4, 8, 12], [], []),
+        (Coherence.LEGACY, [0, 4, 8, 12], [], []),
+    ],
+)
+def test_each_coherence_has_its_tasks_on_a_clip_with_a_cut(
+    coherence: Coherence, anchors: list[int], linked: list[int], blends: list[int]
+) -> None:
+    """`linked`: anchors carried from the one before; a chunk whose next anchor is one of them is painted towards it."""
+    needs = render_tasks(make_plan(16, (64, 48), (CUT_AT,), 4, 2, "x", coherence))
+    assert [item.start for item in needs if item.stage is Stage.ANCHOR] == anchors
+    assert [item.start for item in needs if item.stage is Stage.STYLIZE] == anchors
+    assert [item.start for item in needs if item.stage is Stage.BLEND] == blends
+    for start in anchors:
+        before = (task(Stage.ANCHOR, start - 4),) if start in linked else ()
+        after = (task(Stage.ANCHOR, start + 4),) if start + 4 in linked else ()
+        assert needs[task(Stage.ANCHOR, start)] == before
+        assert needs[task(Stage.STYLIZE, start)] == (task(Stage.ANCHOR, start), *after)
+
+
+@pytest.mark.parametrize("coherence", list(Coherence))
+def test_no_task_needs_one_from_across_a_cut(coherence: Coherence) -> None:
+    needs = render_tasks(make_plan(16, (64, 48), (CUT_AT,), 4, 6, "x", coherence))
+    for own, others in needs.items():
+        assert all((own.start < CUT_AT) is (other.start < CUT_AT) for other in others)
+
+
+@pytest.mark.parametrize("chunk_frames", [1, 4, 7, 48])
+def test_a_sequential_plan_is_the_same_whatever_the_chunks_are(chunk_frames: int) -> None:
+    wanted = make_plan(16, (64, 48), (CUT_AT,), 4, 2, "x", Coherence.SEQUENTIAL)
+    assert make_plan(16, (64, 48), (CUT_AT,), chunk_frames, 2, "x", Coherence.SEQUENTIAL) == wanted
