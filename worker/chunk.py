@@ -19,6 +19,7 @@ from farm.png import png_bytes, png_read
 from worker.engine import Carried, Frame, Painted, StepProgress, carry, carry_far
 from worker.engine.approach import APPROACH_FRAMES, Approach, approach
 from worker.engine.blend import mixed
+from worker.engine.palette import kept_colors
 from worker.studio import Studio
 
 LEGACY_SHARE = 0.05
@@ -114,7 +115,8 @@ def _next(run: Run, studio: Studio, carried: Carried, now: Frame) -> Painted:
     with run.span("paint"):
         if run.spec.params.coherence is Coherence.LEGACY:
             painted = painter.paint_first(now, on_step=checking(run))
-            return replace(painted, frame=mixed(carried, painted.frame, LEGACY_SHARE))
+            both = mixed(carried, painted.frame, LEGACY_SHARE)
+            return replace(painted, frame=kept_colors(run.spec.params.color, both, now))
         return painter.paint_next(now, carried, on_step=checking(run))
 
 

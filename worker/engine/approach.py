@@ -23,6 +23,9 @@ from worker.engine.warp import inside
 APPROACH_FRAMES = 24
 """Over how many frames a chunk nears the next anchor: long enough that no frame changes visibly more than its
 neighbours do, short enough that the flows still hold."""
+CALM = 0.6
+"""How much of their pace the optimiser's steps lose where a frame is all anchor. The anchor is painted already: what the
+steps change in one frame, the next would take back, and film and strokes would tremble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,8 @@ class Approach:
         frame, trust = self.views[left - 1]
         share = np.where(carried.mask > 0, step_share(left, len(self.views)), np.float32(1)) * trust
         image = mixture(image_from_frame(frame), carried.image, share.astype(np.float32))
-        return Carried(image, np.maximum(carried.mask, trust.astype(np.float32)))
+        mask = np.maximum(carried.mask, trust.astype(np.float32))
+        return Carried(image, mask, 1 - CALM * step_share(left, len(self.views)))
 
 
 def approach(anchor: Frame, contents: Sequence[Frame], method: FlowMethod = FlowMethod.DIS) -> Approach:

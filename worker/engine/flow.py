@@ -30,10 +30,14 @@ MIN_FLOW_SIDE_PX = 32
 
 @dataclass(frozen=True, slots=True)
 class Carried:
-    """A painting carried to another frame: `image (H, W, 3) float32 [0, 1]`, `mask (H, W) float32 [0, 1]`."""
+    """A painting carried to another frame: `image (H, W, 3) float32 [0, 1]`, `mask (H, W) float32 [0, 1]`.
+
+    `pace`: share of the usual steps to go from here, in [0, 1].
+    """
 
     image: Image
     mask: Mask
+    pace: float = 1.0
 
 
 def flow_estimate(a: Frame, b: Frame, method: FlowMethod = FlowMethod.DIS) -> Flow:

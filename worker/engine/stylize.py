@@ -206,7 +206,10 @@ def pyramid_sizes(size_hw: SizeHW, levels: int) -> list[SizeHW]:
 
 def _pace(carried: Carried | None) -> Mask | None:
     """`(H, W)`: what is painted already takes small steps on the finest level, what is bare larger ones."""
-    return None if carried is None else BARE_RATE + (FOLLOW_RATE - BARE_RATE) * _smoothed(carried.mask)
+    if carried is None:
+        return None
+    painted = _smoothed(carried.mask)
+    return np.asarray(BARE_RATE * (1 - painted) + carried.pace * FOLLOW_RATE * painted, dtype=np.float32)
 
 
 def _smoothed(mask: Mask) -> Mask:

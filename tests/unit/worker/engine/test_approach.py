@@ -48,6 +48,14 @@ def test_a_frame_takes_on_its_share_of_the_anchor() -> None:
     assert nearer.image == pytest.approx(np.full((48, 48, 3), 0.5 + 0.5 * step_share(1, 4)), abs=1e-3)
 
 
+def test_the_nearer_the_anchor_the_smaller_the_steps() -> None:
+    way = Approach(((np.zeros((48, 48, 3), np.uint8), trusted()),) * 6)
+    paces = [way.towards(Carried(flat(0.5), np.ones((48, 48), np.float32)), left).pace for left in range(8, 0, -1)]
+    assert paces[:3] == pytest.approx([1.0, 1.0, 1.0])  # before the way, and on its first frame
+    assert paces == sorted(paces, reverse=True)
+    assert 0.4 < paces[-1] < 0.6
+
+
 def test_what_comes_into_sight_is_painted_as_the_anchor_has_it() -> None:
     way = Approach(((np.full((48, 48, 3), 255, np.uint8), trusted()),) * 4)
     mask = np.ones((48, 48), np.float32)

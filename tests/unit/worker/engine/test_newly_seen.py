@@ -52,7 +52,7 @@ def style() -> Frame:
 
 @pytest.fixture(scope="module", params=["fast pan", "fastest pan", "balloon"])
 def painted(request: pytest.FixtureRequest, network: Network, style: Frame) -> Film:
-    """The camera races to the right, and each frame's right edge is new; or a balloon flies off and bares the ground."""
+    """The camera races to the right, and the right edge is new; or a balloon flies off and bares the ground."""
     if request.param == "balloon":
         clip = layers((192, 108), 4, step_px=(2.0, -9.0))
         return film(network, style, clip, [~motion.trust for motion in clip.motions() if motion])

@@ -151,3 +151,14 @@ def test_a_blended_frame_may_be_left_as_it_is(network: Network, texture: Frame, 
     settled = painter(network, stripes, texture, Params(steps_settle=0)).settle(texture, texture, whole)
     assert (settled.frame == texture).all()
     assert settled.losses["style"] > 0
+
+
+def test_at_no_pace_carried_paint_stays_and_bare_places_are_painted(
+    network: Network, texture: Frame, stripes: Frame
+) -> None:
+    mask = np.ones(texture.shape[:2], np.float32)
+    mask[:, 80:] = 0
+    still = Carried((texture / 255).astype(np.float32), mask, pace=0.0)
+    frame = painter(network, stripes, texture, Params(steps_next=4, pyramid=1)).paint_next(texture, still).frame
+    assert (frame[:, :64] == texture[:, :64]).all()
+    assert (frame[:, 96:] != texture[:, 96:]).any()
