@@ -24,8 +24,8 @@ APPROACH_FRAMES = 24
 """Over how many frames a chunk nears the next anchor: long enough that no frame changes visibly more than its
 neighbours do, short enough that the flows still hold."""
 CALM = 0.6
-"""How much of their pace the optimiser's steps lose where a frame is all anchor. The anchor is painted already: what the
-steps change in one frame, the next would take back, and film and strokes would tremble."""
+"""How much of their pace the optimiser's steps lose where a frame is all anchor. The anchor is painted already: what
+the steps change in one frame, the next would take back, and strokes would tremble."""
 
 
 @dataclass(frozen=True, slots=True)
