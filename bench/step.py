@@ -24,6 +24,7 @@ from farm.contract.spec import WEIGHTS_SHA256
 from worker.engine import Frame, Network, Painter, carry
 from worker.engine.backbones import load, weights_sha256
 from worker.engine.backbones.vgg19 import GROUPS
+from worker.engine.backbones.weights import load_state
 
 SIZES_HW = ((180, 320), (368, 512))
 STEPS = {Backbone.EFFICIENTNET_LITE0: 20, Backbone.VGG19: 4}
@@ -44,9 +45,9 @@ class StepRow:
 def rows(device: str) -> Iterator[StepRow]:
     """Measure, one row at a time."""
     for backbone in Backbone:
-        with _network(backbone, device) as network:
+        with network_of(backbone, device) as network:
             for size_hw in SIZES_HW:
-                times = [_step_ms(network, backbone, size_hw, device) for _ in range(RUNS + 1)][1:]
+                times = [step_ms(network, backbone, size_hw, device) for _ in range(RUNS + 1)][1:]
                 height, width = size_hw
                 yield StepRow(backbone, width, height, statistics.median(times), min(times))
 
@@ -57,28 +58,36 @@ def scene(size_hw: tuple[int, int]) -> Frame:
     return np.asarray(cv2.normalize(cv2.GaussianBlur(noise, (0, 0), 6), None, 0, 255, cv2.NORM_MINMAX), np.uint8)
 
 
-def _step_ms(network: Network, backbone: Backbone, size_hw: tuple[int, int], device: str) -> float:
+def step_ms(network: Network, backbone: Backbone, size_hw: tuple[int, int], device: str) -> float:
+    """One run of a few steps from a carried frame, as a painter takes them."""
     params = replace(Params(backbone=backbone), steps_next=STEPS[backbone], blend_frames=0)
     painter = Painter(network, params, styles.paint("swirl", 512, 384), size_hw=size_hw, device=device)
     content = scene(size_hw)
     carried = carry(content, content, content)
     painter.paint_next(content, carried)  # targets and caches
-    _synchronize(device)
+    synchronize(device)
     start_s = time.perf_counter()
     painted = painter.paint_next(content, carried)
-    _synchronize(device)
+    synchronize(device)
     return 1000 * (time.perf_counter() - start_s) / painted.steps
 
 
 @contextmanager
-def _network(backbone: Backbone, device: str) -> Iterator[Network]:
+def network_of(backbone: Backbone, device: str) -> Iterator[Network]:
+    """The backbone on `device`; VGG19 on random weights where its own are not here."""
     if backbone is Backbone.EFFICIENTNET_LITE0 or weights_sha256(backbone):
         yield load(backbone, WEIGHTS_SHA256[backbone], device)
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "vgg19-dcbb9e9d.pth"
-        torch.save(_random_vgg19(), file)
+        torch.save(vgg19_state(), file)
         yield load(backbone, hashlib.sha256(file.read_bytes()).hexdigest(), device, Path(folder))
+
+
+def vgg19_state() -> dict[str, torch.Tensor]:
+    """VGG19's weights under torchvision's names: its own where they are on this machine, else random ones."""
+    known = weights_sha256(Backbone.VGG19)
+    return dict(load_state(Backbone.VGG19, known)) if known else _random_vgg19()
 
 
 def _random_vgg19() -> dict[str, torch.Tensor]:
@@ -94,6 +103,7 @@ def _random_vgg19() -> dict[str, torch.Tensor]:
     return state
 
 
-def _synchronize(device: str) -> None:
+def synchronize(device: str) -> None:
+    """Wait for the device."""
     if device != "cpu":
         torch.cuda.synchronize(device)

@@ -1,0 +1,240 @@
+"""`python -m bench gatys`: the painter against the plain loop of `bench.plain`, side by side in one run.
+
+One step, at two sizes; and a frame until its style loss, each by its own measure, is 5 % of what it is at the source
+frame. A painting's steps are given at its start, so the painter's time is that of the fewest steps that get there,
+found by trying; what the default number of steps takes and reaches stands beside it.
+"""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice, pairwise
+
+import av
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.bars import Bar, at_least, table, verdict_table
+from bench.clips import BUNNY, installed
+from bench.plain import ITERATIONS, Gatys, features
+from bench.step import network_of, step_ms, synchronize, vgg19_state
+from farm import styles
+from farm.contract.params import Backbone, Params
+from worker.engine import Frame, Painted, Painter, carry
+from worker.engine.backbones import Network
+
+SIZES_HW = ((192, 256), (384, 512))
+BAR_SIZE_HW = SIZES_HW[-1]
+SHARE = 0.05
+"""Of the style loss at the source frame: there a frame counts as painted."""
+RUNS, PLAIN_STEPS = 3, 3
+FRAMES = 4
+"""Of the film: the steady state is measured at the last, after this many others."""
+SLOW_FIRST_STEPS = 30
+"""A level, of the first frame before VGG19's steady state: enough for its style loss, in a minute."""
+TRIED_NEXT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
+TRIED_FIRST = (5, 10, 15, 20, 30, 40, 60, 80, 120, 240)
+OPTIMIZERS = ("adam", "lbfgs")
+OURS = {Backbone.EFFICIENTNET_LITE0: "ours, EfficientNet-Lite0", Backbone.VGG19: "ours, VGG19"}
+STYLE = "swirl"
+
+
+@dataclass(frozen=True, slots=True)
+class FrameCost:
+    """One frame: until its style loss is `SHARE` of the source's, and with the default steps."""
+
+    seconds: float
+    steps: int
+    share: float
+    default_s: float | None = None
+    default_share: float | None = None
+
+    @property
+    def reached(self) -> bool:
+        """Whether it got there; where not, the seconds are what was tried."""
+        return self.share <= SHARE
+
+
+@dataclass
+class Race:
+    """All figures of a run."""
+
+    steps_ms: dict[tuple[str, tuple[int, int]], float] = field(default_factory=dict)
+    frames: dict[tuple[str, str], FrameCost] = field(default_factory=dict)  # by painter and kind of frame
+
+    def bars(self) -> list[Bar]:
+        """What is asked of one step, of a steady-state frame and of a first frame."""
+        fast, slow = (OURS[backbone] for backbone in (Backbone.EFFICIENTNET_LITE0, Backbone.VGG19))
+        return [
+            at_least(1, "one step, default backbone, over the plain loop's", self._step_ratios(fast), 15),
+            at_least(1, "one step, VGG19, over the plain loop's", self._step_ratios(slow), 1.2),
+            at_least(2, "steady-state frame, default backbone, over the plain loop's", self._ratios(fast, "next"), 20),
+            at_least(2, "first frame, default backbone, over the plain loop's", self._ratios(fast, "first"), 10),
+        ]
+
+    def _step_ratios(self, ours: str) -> dict[str, float]:
+        own_ms = self.steps_ms.get((ours, BAR_SIZE_HW))
+        names = [name for name, size_hw in self.steps_ms if size_hw == BAR_SIZE_HW and name.startswith("plain")]
+        return {name: self.steps_ms[name, BAR_SIZE_HW] / own_ms for name in names} if own_ms else {}
+
+    def _ratios(self, ours: str, kind: str) -> dict[str, float]:
+        """Against each plain loop; nothing where ours did not get there."""
+        own = self.frames.get((ours, kind))
+        plain = {name: cost for (name, _), cost in self.frames.items() if name.startswith("plain")}
+        return {name: cost.seconds / own.seconds for name, cost in plain.items()} if own and own.reached else {}
+
+
+Say = Callable[[str], None]
+
+
+def race(
+    device: str,
+    say: Say = print,
+    *,
+    sizes_hw: Sequence[tuple[int, int]] = SIZES_HW,
+    backbones: Sequence[Backbone] = tuple(OURS),
+    limit: int = ITERATIONS,
+) -> Race:
+    """Measure everything; whole frames at the last size. `limit`: most steps of the plain loop."""
+    found = Race()
+    contents = film_frames(sizes_hw[-1], FRAMES)
+    for backbone in backbones:
+        name = OURS[backbone]
+        with network_of(backbone, device) as network:
+            for size_hw in sizes_hw:
+                times = [step_ms(network, backbone, size_hw, device) for _ in range(RUNS)]
+                found.steps_ms[name, size_hw] = statistics.median(times)
+                say(f"{name}, {_px(size_hw)}: {found.steps_ms[name, size_hw]:.1f} ms a step")
+            for kind, cost in _Ours(network, backbone, contents, device).frames():
+                found.frames[name, kind] = cost
+                say(_told(name, kind, cost))
+    network = features(vgg19_state()).to(device)
+    for optimizer in OPTIMIZERS:
+        name = f"plain, {optimizer}"
+        for size_hw in sizes_hw:
+            loop = _plain(network, film_frames(size_hw, 1)[0], device)
+            runs = [loop.paint(optimizer, 0.0, PLAIN_STEPS) for _ in range(RUNS)]
+            found.steps_ms[name, size_hw] = statistics.median(1000 * run.seconds / run.steps for run in runs)
+            say(f"{name}, {_px(size_hw)}: {found.steps_ms[name, size_hw]:.1f} ms a step")
+        run = _plain(network, contents[-1], device).paint(optimizer, SHARE, limit)
+        found.frames[name, "each"] = FrameCost(run.seconds, run.steps, run.share)
+        say(_told(name, "each", found.frames[name, "each"]))
+    return found
+
+
+class _Ours:
+    """Whole frames of one backbone."""
+
+    def __init__(self, network: Network, backbone: Backbone, contents: Sequence[Frame], device: str) -> None:
+        self._network, self._contents, self._device = network, contents, device
+        self._size_hw = (contents[0].shape[0], contents[0].shape[1])
+        self._params = Params(backbone=backbone)
+        self._is_slow = backbone is Backbone.VGG19
+        self._style = styles.paint(STYLE, 512, 384)
+
+    def frames(self) -> Iterator[tuple[str, FrameCost]]:
+        """A first frame, and one of the steady state."""
+        whole = self._loss_at(self._contents[0])
+        default = None if self._is_slow else self._params.steps  # minutes of VGG19 that say nothing new
+        yield "first", self._least(TRIED_FIRST, default, whole, self._first)
+        painter = self._painter(steps=SLOW_FIRST_STEPS if self._is_slow else self._params.steps)
+        last = painter.paint_first(self._contents[0]).frame
+        for before, now in pairwise(self._contents[:-1]):
+            last = painter.paint_next(now, carry(last, before, now)).frame
+        whole = self._loss_at(self._contents[-1])
+        yield "next", self._least(TRIED_NEXT, self._params.steps_next, whole, lambda steps: self._next(last, steps))
+
+    def _least(
+        self, tried: Iterable[int], default: int | None, whole: float, paint: Callable[[int], tuple[float, Painted]]
+    ) -> FrameCost:
+        """The fewest steps of those tried that reach `SHARE` of `whole`."""
+        for steps in tried:
+            seconds, painted = paint(steps)
+            if painted.losses["style"] <= SHARE * whole:
+                seconds = statistics.median([seconds, *(paint(steps)[0] for _ in range(RUNS - 1))])
+                break
+        cost = FrameCost(seconds, painted.steps, painted.losses["style"] / whole)
+        if default is None:
+            return cost
+        seconds, painted = paint(default)
+        return replace(cost, default_s=seconds, default_share=painted.losses["style"] / whole)
+
+    def _first(self, steps: int) -> tuple[float, Painted]:
+        painter = self._painter(steps=steps)
+        return self._timed(lambda: painter.paint_first(self._contents[0]))
+
+    def _next(self, last: Frame, steps: int) -> tuple[float, Painted]:
+        painter, (before, now) = self._painter(steps_next=steps), self._contents[-2:]
+        painter.paint_next(now, carry(last, before, now))  # targets and caches, as in the middle of a shot
+        return self._timed(lambda: painter.paint_next(now, carry(last, before, now)))
+
+    def _loss_at(self, content: Frame) -> float:
+        """The style loss of the source frame itself."""
+        everywhere = np.ones(self._size_hw, np.float32)
+        return self._painter(steps_settle=0).settle(content, content, everywhere).losses["style"]
+
+    def _timed(self, paint: Callable[[], Painted]) -> tuple[float, Painted]:
+        synchronize(self._device)
+        began_s = time.perf_counter()
+        painted = paint()
+        synchronize(self._device)
+        return time.perf_counter() - began_s, painted
+
+    def _painter(self, **changes: int) -> Painter:
+        params = replace(self._params, **changes)
+        return Painter(self._network, params, self._style, size_hw=self._size_hw, device=self._device)
+
+
+def film_frames(size_hw: tuple[int, int], count: int) -> list[Frame]:
+    """The first frames of a real clip with motion, `(H, W, 3) uint8 sRGB`."""
+    with av.open(str(installed(BUNNY.file))) as container:
+        frames = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), count)]
+    return [cv2.resize(frame, size_hw[::-1], interpolation=cv2.INTER_AREA) for frame in frames]
+
+
+def page(found: Race, head: str) -> str:
+    """The Markdown page."""
+    sizes = list(dict.fromkeys(size_hw for _, size_hw in found.steps_ms))
+    names = list(dict.fromkeys(name for name, _ in found.steps_ms))
+    steps = [(name, *(f"{found.steps_ms[name, size]:.1f}" for size in sizes)) for name in names]
+    frames = [(name, kind, *_cells(cost)) for (name, kind), cost in found.frames.items()]
+    return "\n".join([
+        "# Against a plain Gatys loop", "",
+        f"{head} `python -m bench gatys` writes this page. The plain loop is `bench/plain.py`.", "",
+        *verdict_table(found.bars()), "",
+        "## One step, ms", "", *table(("", *map(_px, sizes)), steps), "",
+        f"## One frame at {_px(sizes[-1])}", "",
+        f"Seconds until the style loss, each by its own measure, is {SHARE:.0%} of its value at the source frame; then "
+        "what the default number of steps takes and reaches. Ours with the flow; the fewest steps that got there.", "",
+        *table(("", "frame", "s", "steps", "style loss left", "default: s", "style loss left"), frames), "",
+    ])  # fmt: skip
+
+
+def _cells(cost: FrameCost) -> tuple[str, ...]:
+    seconds = f"{cost.seconds:.2f}" if cost.reached else f"not in {cost.seconds:.0f}"
+    default_s = "—" if cost.default_s is None else f"{cost.default_s:.2f}"
+    default_share = "—" if cost.default_share is None else f"{cost.default_share:.1%}"
+    return seconds, str(cost.steps), f"{cost.share:.1%}", default_s, default_share
+
+
+def _told(name: str, kind: str, cost: FrameCost) -> str:
+    return f"{name}, {kind} frame: {cost.seconds:.2f} s, {cost.steps} steps, {cost.share:.1%} of the style loss left"
+
+
+def _plain(network: torch.nn.Sequential, content: Frame, device: str) -> Gatys:
+    height, width = content.shape[:2]
+    return Gatys(network, _pixels(content, device), _pixels(styles.paint(STYLE, width, height), device))
+
+
+def _pixels(frame: Frame, device: str) -> Tensor:
+    """`(1, 3, H, W) float32, 0 to 255`."""
+    return torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)[None])).float().to(device)
+
+
+def _px(size_hw: tuple[int, int]) -> str:
+    return f"{size_hw[1]}×{size_hw[0]}"

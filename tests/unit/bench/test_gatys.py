@@ -1,0 +1,80 @@
+"""The plain loop is the one of 2015, and a race's bars are read off its figures."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from torch.nn.functional import mse_loss
+
+from bench.gatys import BAR_SIZE_HW, FrameCost, Race, page
+from bench.plain import ADAM_RATE, CONTENT_LAYER, STYLE_LAYERS, Gatys, features, gram
+from bench.step import vgg19_state
+
+
+@pytest.fixture(scope="module")
+def network() -> torch.nn.Sequential:
+    return features(vgg19_state())
+
+
+def picture(seed: int, size: int = 32) -> torch.Tensor:
+    return torch.from_numpy(np.random.default_rng(seed).uniform(0, 255, (1, 3, size, size))).float()
+
+
+def test_its_layers_are_the_named_ones(network: torch.nn.Sequential) -> None:
+    # Each tapped layer is a ReLU: the number of convolutions up to it says which.
+    convolutions = [
+        sum(isinstance(layer, torch.nn.Conv2d) for layer in network[: number + 1])
+        for number in (*STYLE_LAYERS, CONTENT_LAYER)
+    ]
+    assert convolutions == [1, 3, 5, 9, 13, 10]
+    assert all(isinstance(network[number], torch.nn.ReLU) for number in (*STYLE_LAYERS, CONTENT_LAYER))
+
+
+def test_a_gram_matrix_by_hand() -> None:
+    ours = gram(torch.tensor([[[[1.0, 2.0]], [[3.0, 4.0]]]]))  # two channels of two pixels
+    assert torch.equal(ours, torch.tensor([[5.0, 11.0], [11.0, 25.0]]) / 4)
+
+
+def test_style_and_content_in_one_picture_leave_only_smoothness(network: torch.nn.Sequential) -> None:
+    flat = torch.full((1, 3, 32, 32), 100.0)
+    style, whole = Gatys(network, flat, flat).losses(flat)
+    assert (style.item(), whole.item()) == (0, 0)
+
+
+def test_adams_first_step_moves_every_pixel_by_its_rate(network: torch.nn.Sequential) -> None:
+    loop, image = Gatys(network, picture(0), picture(1)), picture(0).requires_grad_()
+    loop._step(image, "adam")()
+    assert mse_loss((image - picture(0)).abs(), torch.full_like(image, ADAM_RATE)).item() < 1e-2
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
+def test_a_loop_ends_where_its_style_loss_has_fallen_so_far_or_at_its_limit(
+    network: torch.nn.Sequential, optimizer: str
+) -> None:
+    loop = Gatys(network, torch.full((1, 3, 32, 32), 100.0), picture(1))
+    once = loop.paint(optimizer, share=0.0, limit=1)
+    assert (once.steps, once.share) == (1, 1.0)
+    fell = loop.paint(optimizer, share=0.7, limit=40)
+    assert fell.share <= 0.7
+    assert 1 < fell.steps < 40
+
+
+def test_bars_compare_figures_of_one_run() -> None:
+    fast, slow = "ours, EfficientNet-Lite0", "ours, VGG19"
+    found = Race(
+        {
+            (fast, BAR_SIZE_HW): 50.0, (slow, BAR_SIZE_HW): 1_000.0,
+            ("plain, adam", BAR_SIZE_HW): 1_500.0, ("plain, lbfgs", BAR_SIZE_HW): 1_600.0,
+        },
+        {
+            (fast, "next"): FrameCost(1.0, 8, 0.04), (fast, "first"): FrameCost(2.0, 20, 0.06),
+            ("plain, adam", "each"): FrameCost(30.0, 20, 0.05), ("plain, lbfgs", "each"): FrameCost(18.0, 12, 0.05),
+        },
+    )  # fmt: skip
+    step, step_vgg, following, first = found.bars()
+    assert (step.figure, step.met) == ("30.0", True)
+    assert (step_vgg.figure, step_vgg.met) == ("1.50", True)
+    assert (following.figure, following.case, following.met) == ("18.0", "plain, lbfgs", False)
+    assert first.met is None  # it did not get there
+    assert "not in 2" in page(found, "")

@@ -1,0 +1,82 @@
+"""What the farm costs is told from the tasks' own times."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.overhead import (
+    Overhead,
+    Scaling,
+    besides_painting_s,
+    between_s,
+    costs_of,
+    fitted,
+    overhead_page,
+    painting_s,
+    scaling_page,
+    simulated_speedup,
+)
+from farm.contract.messages import FrameRecord, Manifest, Stage
+from farm.plan import make_plan
+
+
+def task(stage: Stage, start: int, began_s: float, took_s: float, frames: int = 1, worker: str = "w1", **timings):
+    records = tuple(FrameRecord(start + number, "") for number in range(frames))
+    return Manifest("job", stage, start, 1, worker, "cpu", began_s, began_s + took_s, records, timings)
+
+
+def test_a_frames_part_is_told_from_a_chunks() -> None:
+    assert fitted([(frames, 0.01 * frames + 0.1) for frames in (6, 6, 48, 47)]) == pytest.approx((0.01, 0.1))
+
+
+def test_painting_and_flow_are_taken_off() -> None:
+    manifest = task(Stage.STYLIZE, 0, 5.0, 2.0, paint=1.0, flow=0.5, decode=0.25)
+    assert besides_painting_s(manifest) == pytest.approx(0.5)
+
+
+def test_gaps_are_between_chunks_of_one_worker() -> None:
+    manifests = [
+        task(Stage.STYLIZE, 0, 0, 10), task(Stage.STYLIZE, 20, 10.1, 10), task(Stage.STYLIZE, 40, 20.4, 10),
+        task(Stage.STYLIZE, 60, 3, 10, worker="w2"), task(Stage.ANCHOR, 0, 0, 0.1), task(Stage.BLEND, 20, 90, 1),
+    ]  # fmt: skip
+    assert between_s(manifests) == pytest.approx(0.2)  # the median of 0.1 and 0.3
+    assert between_s(manifests[:1]) == 0
+
+
+def test_painting_is_from_the_first_anchor_to_the_last_task_before_assembly() -> None:
+    manifests = [
+        task(Stage.PLAN, 0, 0, 2), task(Stage.ANCHOR, 0, 3, 1), task(Stage.STYLIZE, 0, 4, 5),
+        task(Stage.BLEND, 8, 9, 2), task(Stage.ASSEMBLE, 0, 11, 9),
+    ]  # fmt: skip
+    assert painting_s(manifests) == 8
+
+
+def test_the_simulation_gives_one_workers_time_back_and_no_more_than_two_can() -> None:
+    plan = make_plan(64, (64, 64), [16, 32, 48], 8, 4, "0" * 64)
+    manifests, at = [], 0.0
+
+    def then(stage: Stage, start: int, took_s: float, frames: int = 1) -> None:
+        nonlocal at
+        manifests.append(task(stage, start, at, took_s, frames))
+        at += took_s
+
+    for chunk in plan.chunks:
+        then(Stage.ANCHOR, chunk.start, 3.0 if chunk.start % 16 == 0 else 1.0)
+    for chunk in plan.chunks:
+        then(Stage.STYLIZE, chunk.start, 7.0, 8)
+    for boundary in plan.boundaries:
+        then(Stage.BLEND, boundary.start, 2.0, 4)
+    costs = costs_of(plan, manifests)
+    assert (costs.first_s, costs.anchor_s, costs.frame_s, costs.settle_frame_s) == (3, 1, 1, 0.5)
+    assert 1.8 < simulated_speedup(plan, manifests) <= 2
+
+
+def test_bars_and_pages() -> None:
+    overhead = Overhead(0.010, 0.2, 0.05, 2.5, {"decode": 1.25})
+    assert [bar.met for bar in overhead.bars()] == [True, False, True]
+    page = overhead_page(overhead, {"advance_s": 0.002, "advance_task_s": 5e-6}, "Today.")
+    assert "| decode | 1.25 |" in page
+    assert "5 µs" in page
+    scaling = Scaling(9, (100.0, 52.0), (110.0, 66.0), 1.95)
+    assert [bar.met for bar in scaling.bars()] == [True, False]
+    assert "| whole job | 110.0 | 66.0 | 1.67 × |" in scaling_page(scaling, "Today.")
