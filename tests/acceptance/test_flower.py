@@ -26,8 +26,8 @@ QUIET = [
 ]  # fmt: skip
 
 
-def answer(info: StackInfo, page: str, *, login: bool) -> tuple[int, bytes]:
-    request = urllib.request.Request(info.flower_url + page)
+def answer(info: StackInfo, page: str, *, login: bool, method: str = "GET") -> tuple[int, bytes]:
+    request = urllib.request.Request(info.flower_url + page, method=method)
     if login:
         pair = base64.b64encode(f"{info.flower_user}:{info.flower_password}".encode()).decode()
         request.add_header("Authorization", f"Basic {pair}")
@@ -63,6 +63,50 @@ def test_with_the_login_flower_shows_the_workers_and_the_jobs_tasks(
         time.sleep(0.2)
     workers = json.loads(answer(info, "workers?json=1", login=True)[1])["data"]
     assert {worker["hostname"].split("@")[0] for worker in workers} >= {"coordinator", "worker-0", "worker-1"}
+
+
+COMMANDS = [
+    "api/worker/shutdown/{worker}",
+    "api/worker/pool/restart/{worker}",
+    "api/worker/pool/grow/{worker}?n=1",
+    "api/worker/pool/shrink/{worker}?n=1",
+    "api/worker/pool/autoscale/{worker}?min=1&max=2",
+    "api/worker/queue/add-consumer/{worker}?queue=media",
+    "api/worker/queue/cancel-consumer/{worker}?queue=stylize",
+    "api/task/apply/farm.sweep",
+    "api/task/async-apply/farm.sweep",
+    "api/task/send-task/farm.sweep",
+    "api/task/abort/0",
+    "api/task/timeout/farm.stylize?workername={worker}&soft=1",
+    "api/task/rate-limit/farm.stylize?workername={worker}&ratelimit=1",
+    "api/task/revoke/0?terminate=true",
+]
+
+
+def test_flower_takes_no_command_even_from_who_has_the_login(farm: Farm, farm_stack: Stack) -> None:
+    info = farm_stack.status()
+    before = {worker.name: worker.pid for worker in farm.workers()}
+    assert len(before) == 2
+    for page in COMMANDS:
+        filled = page.format(worker=next(iter(before)))
+        assert answer(info, filled, login=True, method="POST")[0] == 403, page
+        assert answer(info, filled, login=False, method="POST")[0] in (401, 403), page
+    assert {worker.name: worker.pid for worker in farm.workers()} == before
+
+
+def test_every_command_of_this_flower_is_in_the_list() -> None:
+    """Flower's own table of pages: each that takes a POST, but for the rows of the page of tasks."""
+    from flower.urls import handlers
+
+    classes = {entry.regex.pattern if hasattr(entry, "regex") else entry[0]: entry for entry in handlers}
+    takers = {
+        path.strip("/$^").partition("(")[0]
+        for path, entry in classes.items()
+        if "post" in vars(getattr(entry, "handler_class", None) or entry[1])
+    }
+    assert takers - {"tasks/datatable"} == {
+        page.partition("{")[0].partition("farm.")[0].partition("0")[0] for page in COMMANDS
+    }
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="no Chromium on this machine; the same pages are tested by HTTP")
