@@ -1,6 +1,14 @@
-"""`make bench`: measures, prints a table, and keeps it in `bench/results/`."""
+"""`python -m bench [step|gatys|overhead|scaling|simulation ...]`: measures, prints, keeps tables in `bench/results/`.
 
+Without a name, all of them, one after another in one run.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 from farm.settings import Settings
@@ -9,31 +17,74 @@ from worker.device import limit_threads
 settings = Settings.load()
 limit_threads(settings.threads)  # before torch is imported
 
-from bench.step import rows  # noqa: E402
-from worker.device import choose_device, versions  # noqa: E402
+from bench import costs, gatys, overhead, simulation_page, step  # noqa: E402
+from farm.contract.errors import FarmError  # noqa: E402
+from worker.device import Device, choose_device, versions  # noqa: E402
 
 RESULTS = Path(__file__).parent / "results"
 
 
-def main() -> None:
-    """Measure and write `results/step.md`."""
+def say(line: str) -> None:
+    """A line for who waits."""
+    print(line, flush=True)
+
+
+def step_page(device: Device, head: str) -> str:
+    """One optimisation step."""
+    return step.page(device.torch_name, head, say)
+
+
+def gatys_page(device: Device, head: str) -> str:
+    """The painter against a plain loop."""
+    return gatys.page(gatys.race(device.torch_name, say), head)
+
+
+def overhead_page(_device: Device, head: str) -> str:
+    """The farm's own cost; the simulation takes it from here."""
+    found, looks = overhead.measure_overhead(say), overhead.measure_looks(say)
+    costs.keep({"task_s": round(found.chunk_s, 4), **{name: round(value, 8) for name, value in looks.items()}})
+    return overhead.overhead_page(found, looks, head)
+
+
+def scaling_page(_device: Device, head: str) -> str:
+    """One worker and two."""
+    return overhead.scaling_page(overhead.measure_scaling(say), head)
+
+
+def simulated_page(_device: Device, _head: str) -> str:
+    """A long film on many GPUs."""
+    return simulation_page.page(*costs.load(), say)
+
+
+PARTS: dict[str, Callable[[Device, str], str]] = {
+    "step": step_page,
+    "gatys": gatys_page,
+    "overhead": overhead_page,
+    "scaling": scaling_page,
+    "simulation": simulated_page,
+}
+
+
+def main(arguments: list[str]) -> None:
+    """Measure and write."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description="Benchmarks; tables in bench/results.")
+    parser.add_argument("parts", nargs="*", metavar="part", help=f"one or more of {', '.join(PARTS)}; all if none")
+    chosen = parser.parse_args(arguments).parts or list(PARTS)
+    if unknown := [name for name in chosen if name not in PARTS]:
+        parser.error(f"no benchmark {unknown[0]!r}; choose of {', '.join(PARTS)}")
     device = choose_device(settings)
     facts = ", ".join(f"{name} {version}" for name, version in versions().items())
-    lines = [
-        "# One optimisation step", "",
-        f"{time.strftime('%Y-%m-%d')}, {device.title}, {facts}. Milliseconds; `make bench` writes this page.", "",
-        "| backbone | size | median | best |", "|---|---|---|---|",
-    ]  # fmt: skip
-    medians: dict[tuple[int, int], list[float]] = {}
-    for row in rows(device.torch_name):
-        lines.append(f"| {row.backbone} | {row.width}×{row.height} | {row.median_ms:.1f} | {row.best_ms:.1f} |")
-        print(lines[-1], flush=True)
-        medians.setdefault((row.width, row.height), []).append(row.median_ms)
-    lines += ["", "VGG19 takes, for one step of the default backbone's:", ""]
-    lines += [f"- {width}×{height}: {slow / fast:.1f} ×" for (width, height), (fast, slow) in medians.items()]
+    head = f"{time.strftime('%Y-%m-%d')}, {device.title}, {facts}."
     RESULTS.mkdir(exist_ok=True)
-    (RESULTS / "step.md").write_text("\n".join(lines) + "\n")
-    print(f"written: {RESULTS / 'step.md'}")
+    for name in chosen:
+        say(f"— {name}")
+        text = PARTS[name](device, head)
+        (RESULTS / f"{name}.md").write_text(text)
+        print(text)
+        say(f"written: {RESULTS / f'{name}.md'}")
 
 
-main()
+try:
+    main(sys.argv[1:])
+except FarmError as error:
+    sys.exit(f"bench: {error}")

@@ -196,7 +196,7 @@ def measure_looks(say: Say) -> dict[str, float]:
     samples = []
     with _farm(threads=1, parts=("redis", "store")) as farm:
         for frames in LOOKS:
-            job, plan = f"look-{frames}", film(frames, chunk_frames=2)
+            job, plan = f"{frames:016x}", film(frames, chunk_frames=2)
             farm.store.put_once(keys.plan(job), to_json(plan), "application/json")
             farm.ledger.create_job(JobRecord(job, JobState.RENDERING))
             coordinator = Coordinator(farm.settings, farm.store, farm.ledger, lambda *_: None, lambda _: ())
@@ -219,8 +219,8 @@ def overhead_page(found: Overhead, looks: dict[str, float], head: str) -> str:
     return "\n".join([
         "# What the farm costs", "",
         f"{head} `python -m bench overhead` writes this page. A farm of one worker with one thread "
-        f"paints {FRAMES} frames at {SIZE_PX} px without optimisation steps, in chunks of {SHORT} and of {LONG}; the painter's "
-        f"own spans ({', '.join(PAINTING)}) are taken off.", "",
+        f"paints {FRAMES} frames at {SIZE_PX} px without optimisation steps, in chunks of {SHORT} and of {LONG}; the "
+        f"painter's own spans ({', '.join(PAINTING)}) are taken off.", "",
         *verdict_table(found.bars()), "",
         f"- A frame: {1000 * found.frame_s:.1f} ms. A chunk: {1000 * found.chunk_s:.0f} ms, of which "
         f"{1000 * found.between_s:.0f} ms from one task to the next.",

@@ -9,7 +9,7 @@ import hashlib
 import statistics
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -50,6 +50,20 @@ def rows(device: str) -> Iterator[StepRow]:
                 times = [step_ms(network, backbone, size_hw, device) for _ in range(RUNS + 1)][1:]
                 height, width = size_hw
                 yield StepRow(backbone, width, height, statistics.median(times), min(times))
+
+
+def page(device: str, head: str, say: Callable[[str], None]) -> str:
+    """Measure; the Markdown page."""
+    lines = ["# One optimisation step", "", f"{head} Milliseconds; `python -m bench step` writes this page.", ""]
+    lines += ["| backbone | size | median | best |", "|---|---|---|---|"]
+    medians: dict[tuple[int, int], list[float]] = {}
+    for row in rows(device):
+        lines.append(f"| {row.backbone} | {row.width}×{row.height} | {row.median_ms:.1f} | {row.best_ms:.1f} |")
+        say(lines[-1])
+        medians.setdefault((row.width, row.height), []).append(row.median_ms)
+    lines += ["", "VGG19 takes, for one step of the default backbone's:", ""]
+    lines += [f"- {width}×{height}: {slow / fast:.1f} ×" for (width, height), (fast, slow) in medians.items()]
+    return "\n".join(lines) + "\n"
 
 
 def scene(size_hw: tuple[int, int]) -> Frame:

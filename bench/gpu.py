@@ -1,0 +1,249 @@
+"""`python bench/gpu.py [--quick]`: what a GPU could do, and what the painter makes of it. Torch 2.11 or newer.
+
+Ceilings first: matmul in TF32 and bf16, and copying, as this very device does them. Then, for both backbones at 540p,
+1080p and 4K, as it comes and compiled: ms a step, the step's arithmetic (`torch.utils.flop_counter`) as a share of the
+bf16 ceiling, frames a second of the steady state, peak memory. Written to `bench/results/gpu.md`; frame costs go to
+`costs.json` for the simulation. `--quick`: tiny sizes, also on a CPU, to see that it works; writes nothing.
+"""
+
+from __future__ import annotations
+
+import argparse
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a file, not as a module
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench import costs
+from bench.bars import Bar, at_least, at_most, table, verdict_table
+from bench.step import network_of, scene, synchronize
+from farm import styles
+from farm.contract.errors import FarmError
+from farm.contract.params import Backbone, Params
+from farm.settings import Settings
+from worker.device import Device, choose_device, versions
+from worker.engine import Painter, carry
+from worker.engine.backbones import Network
+
+RESULTS = Path(__file__).resolve().parent / "results"
+SIZES_HW = {"540p": (540, 960), "1080p": (1080, 1920), "4K": (2160, 3840)}
+QUICK_SIZES_HW = {"64 px": (48, 64)}
+MATMUL, COPY_BYTES = 8192, 1 << 30
+QUICK_MATMUL, QUICK_COPY_BYTES = 128, 1 << 20
+RUNS = 5
+GIB = 1 << 30
+BAR_S = {Backbone.VGG19: 1.0, Backbone.EFFICIENTNET_LITE0: 0.3}
+BAR_GIB = {"1080p": 6.0, "4K": 24.0}
+
+
+@dataclass(frozen=True, slots=True)
+class Ceilings:
+    """What the device does at its best: multiply-adds count twice; a copied byte is read and written."""
+
+    tf32_flops: float
+    bf16_flops: float
+    copy_bytes_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One backbone at one size."""
+
+    backbone: Backbone
+    size: str
+    compiled: bool
+    step_ms: float = 0.0
+    step_flops: float = 0.0
+    frame_s: float = 0.0
+    peak_bytes: int = 0
+    failed: str = ""  # why it could not be measured
+
+    def share(self, ceiling: Ceilings) -> float:
+        """Of the bf16 ceiling."""
+        return self.step_flops / (self.step_ms / 1000) / ceiling.bf16_flops
+
+    @property
+    def label(self) -> str:
+        """For people."""
+        return f"{self.backbone}, {self.size}, {'compiled' if self.compiled else 'eager'}"
+
+
+def best_s(work: Callable[[], object], device: str, runs: int = RUNS) -> float:
+    """The fastest of some runs, after one to warm up."""
+    times = []
+    for _ in range(runs + 1):
+        synchronize(device)
+        began_s = time.perf_counter()
+        work()
+        synchronize(device)
+        times.append(time.perf_counter() - began_s)
+    return min(times[1:])
+
+
+def ceilings(device: str, side: int = MATMUL, copied_bytes: int = COPY_BYTES) -> Ceilings:
+    """Measured by square matmuls and a large copy."""
+    before = torch.get_float32_matmul_precision()
+    torch.set_float32_matmul_precision("high")  # TF32
+    try:
+        flops = [
+            2 * side**3 / best_s(_matmul(side, dtype, device), device) for dtype in (torch.float32, torch.bfloat16)
+        ]
+    finally:
+        torch.set_float32_matmul_precision(before)
+    source = torch.zeros(copied_bytes, dtype=torch.uint8, device=device)
+    target = torch.empty_like(source)
+    copy_s = best_s(lambda: target.copy_(source), device)
+    return Ceilings(flops[0], flops[1], 2 * copied_bytes / copy_s)
+
+
+def rows(device: str, sizes_hw: dict[str, tuple[int, int]], ways: Sequence[bool] = (False, True)) -> Iterator[Row]:
+    """Every backbone at every size, eager and compiled; one that fails says why."""
+    for backbone in Backbone:
+        for compiled in ways:
+            for size, size_hw in sizes_hw.items():
+                row = Row(backbone, size, compiled)
+                try:
+                    with network_of(backbone, device) as network:
+                        yield _measured(row, _compiled(network) if compiled else network, size_hw, device)
+                except (RuntimeError, FarmError) as error:  # too little memory, no compiler
+                    yield replace(row, failed=str(error).strip().splitlines()[0][:100])
+                _forget(device)
+
+
+def bars(found: Sequence[Row], ceiling: Ceilings) -> list[Bar]:
+    """What is asked of an H100, of the better of eager and compiled."""
+    good = [row for row in found if not row.failed]
+    result = []
+    for backbone, limit_s in BAR_S.items():
+        frames = {row.label: row.frame_s for row in good if row.backbone is backbone and row.size == "1080p"}
+        best = min(frames, key=lambda name: frames[name], default="")
+        chosen = {best: frames[best]} if best else {}
+        result.append(at_most(8, f"1080p steady-state frame, {backbone}, s", chosen, limit_s))
+    shares = {row.label: row.share(ceiling) for row in good if row.backbone is Backbone.VGG19}
+    best = max(shares, key=lambda name: shares[name], default="")
+    result.append(at_least(8, "share of the bf16 matmul ceiling, VGG19", {best: shares[best]} if best else {}, 0.5))
+    for size, limit_gib in BAR_GIB.items():
+        peaks = {row.label: row.peak_bytes / GIB for row in good if row.size == size and row.peak_bytes}
+        result.append(at_most(8, f"peak memory at {size}, GiB", peaks, limit_gib))
+    return result
+
+
+def page(found: Sequence[Row], ceiling: Ceilings, head: str) -> str:
+    """The Markdown page."""
+    header = ("backbone", "size", "", "ms a step", "of the bf16 ceiling", "frames/s", "peak, GiB", "")
+    return "\n".join([
+        "# The painter on a GPU", "", f"{head} `python bench/gpu.py` writes this page.", "",
+        *verdict_table(bars(found, ceiling)), "",
+        "| ceiling | measured |", "| --- | --- |",
+        f"| matmul, TF32 | {ceiling.tf32_flops / 1e12:.3g} TFLOP/s |",
+        f"| matmul, bf16 | {ceiling.bf16_flops / 1e12:.3g} TFLOP/s |",
+        f"| copy | {ceiling.copy_bytes_s / 1e9:.3g} GB/s |", "",
+        *table(header, [_cells(row, ceiling) for row in found]), "",
+        "A frame of the steady state is one painted after another with the default number of steps, without its flow.",
+        "",
+    ])  # fmt: skip
+
+
+def measured_costs(found: Sequence[Row]) -> dict[str, float]:
+    """What the simulation takes from here: a 1080p frame of the default backbone."""
+    times = [row.frame_s for row in found if row.size == "1080p" and row.backbone is Params().backbone and row.frame_s]
+    return {"frame_s": min(times)} if times else {}
+
+
+def _measured(row: Row, network: Network, size_hw: tuple[int, int], device: str) -> Row:
+    params = replace(Params(backbone=row.backbone), blend_frames=0)
+    painter = Painter(network, params, styles.paint("swirl", 512, 384), size_hw=size_hw, device=device)
+    content = scene(size_hw)
+    carried = carry(content, content, content)
+    painter.paint_next(content, carried)  # targets, compilation
+    if device != "cpu":
+        torch.cuda.reset_peak_memory_stats(device)
+    times, steps = [], 1
+    for _ in range(RUNS):
+        synchronize(device)
+        began_s = time.perf_counter()
+        steps = painter.paint_next(content, carried).steps
+        synchronize(device)
+        times.append(time.perf_counter() - began_s)
+    frame_s = statistics.median(times)
+    return replace(
+        row,
+        step_ms=1000 * frame_s / steps,
+        step_flops=step_flops(network, size_hw, device),
+        frame_s=frame_s,
+        peak_bytes=torch.cuda.max_memory_allocated(device) if device != "cpu" else 0,
+    )
+
+
+def step_flops(network: Network, size_hw: tuple[int, int], device: str) -> float:
+    """Arithmetic of one step's network and Gram matrices, forward and backward, counted on the network as it comes."""
+    plain = getattr(network, "_orig_mod", network)
+    image = torch.zeros((1, 3, *size_hw), device=device, requires_grad=True)
+    with FlopCounterMode(display=False) as counter:
+        seen = plain(image)
+        flat = [seen[tap].flatten(2).float() for tap in plain.style_taps]
+        (sum((each @ each.mT).sum() for each in flat) + seen[plain.content_tap].float().sum()).backward()
+    return float(counter.get_total_flops())
+
+
+def _matmul(side: int, dtype: torch.dtype, device: str) -> Callable[[], object]:
+    a, b = (torch.randn((side, side), device=device, dtype=dtype) for _ in range(2))
+    return lambda: a @ b
+
+
+def _compiled(network: Network) -> Network:
+    compiled = torch.compile(network)
+    compiled.style_taps, compiled.content_tap = network.style_taps, network.content_tap
+    return compiled
+
+
+def _forget(device: str) -> None:
+    torch.compiler.reset()
+    if device != "cpu":
+        torch.cuda.empty_cache()
+
+
+def _cells(row: Row, ceiling: Ceilings) -> tuple[str, ...]:
+    start = (row.backbone.value, row.size, "compiled" if row.compiled else "eager")
+    if row.failed:
+        return (*start, "—", "—", "—", "—", row.failed)
+    peak = f"{row.peak_bytes / GIB:.2f}" if row.peak_bytes else "—"
+    return (*start, f"{row.step_ms:.2f}", f"{row.share(ceiling):.1%}", f"{1 / row.frame_s:.2f}", peak, "")
+
+
+def _head(device: Device) -> str:
+    facts = ", ".join(f"{name} {version}" for name, version in versions().items())
+    return f"{time.strftime('%Y-%m-%d')}, {device.title}, {facts}."
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Measure, print, write."""
+    parser = argparse.ArgumentParser(prog="bench/gpu.py", description="The painter on a GPU, against its ceilings.")
+    parser.add_argument("--quick", action="store_true", help="tiny sizes, also on a CPU; writes nothing")
+    quick = parser.parse_args(arguments).quick
+    device = choose_device(Settings.load())
+    if device.torch_name == "cpu" and not quick:
+        parser.error("torch sees no CUDA device; run it on a GPU machine, or with --quick to see that it works")
+    ceiling = ceilings(device.torch_name, QUICK_MATMUL, QUICK_COPY_BYTES) if quick else ceilings(device.torch_name)
+    sizes_hw = QUICK_SIZES_HW if quick else SIZES_HW
+    found = []
+    for row in rows(device.torch_name, sizes_hw, (False,) if device.torch_name == "cpu" else (False, True)):
+        found.append(row)
+        print(" | ".join(_cells(row, ceiling)), flush=True)
+    text = page(found, ceiling, _head(device))
+    print(text)
+    if not quick:
+        RESULTS.mkdir(exist_ok=True)
+        (RESULTS / "gpu.md").write_text(text)
+        costs.keep(measured_costs(found))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

@@ -1,0 +1,65 @@
+"""The GPU benchmark runs on a CPU at tiny sizes, counts a step's arithmetic, and judges the better way."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from bench import gpu
+from bench.gpu import Ceilings, Row, bars, best_s, ceilings, measured_costs, page, step_flops
+from farm.contract.params import Backbone
+from worker.engine.backbones import Network
+
+ONE = Ceilings(tf32_flops=5e11, bf16_flops=1e12, copy_bytes_s=1e9)
+
+
+def row(backbone: Backbone, size: str, frame_s: float, compiled: bool = False, peak_gib: float = 1.0) -> Row:
+    return Row(backbone, size, compiled, 10.0, 6e9, frame_s, int(peak_gib * gpu.GIB))
+
+
+def test_a_steps_arithmetic_by_hand() -> None:
+    # One convolution of 3 to 4 channels, 1×1, on 8×8 pixels: 2·3·4·64 forward, as much for the image's gradient.
+    # The Gram matrix: 2·4·4·64 forward, and twice that back.
+    stages = [("tap", torch.nn.Conv2d(3, 4, 1))]
+    network = Network(stages, style_taps=("tap",), content_tap="tap", mean=(0, 0, 0), std=(1, 1, 1))
+    assert step_flops(network, (8, 8), "cpu") == 2 * (2 * 3 * 4 * 64) + 3 * (2 * 4 * 4 * 64)
+
+
+def test_a_rows_share_of_the_ceiling() -> None:
+    assert row(Backbone.VGG19, "1080p", 1.0).share(ONE) == pytest.approx(0.6)  # 6e9 in 10 ms, of 1e12 a second
+
+
+def test_bars_judge_the_better_of_eager_and_compiled() -> None:
+    found = [
+        row(Backbone.VGG19, "1080p", 1.5), row(Backbone.VGG19, "1080p", 0.9, compiled=True, peak_gib=7),
+        row(Backbone.EFFICIENTNET_LITE0, "1080p", 0.4),
+        Row(Backbone.EFFICIENTNET_LITE0, "4K", False, failed="no memory"),
+    ]  # fmt: skip
+    assert [bar.met for bar in bars(found, ONE)] == [True, False, True, False, None]
+    assert measured_costs(found) == {"frame_s": 0.4}
+    assert "no memory" in page(found, ONE, "")
+
+
+def test_nothing_measured_costs_nothing() -> None:
+    assert measured_costs([]) == {}
+    assert all(bar.met is None for bar in bars([], ONE))
+
+
+def test_ceilings_are_measured_on_this_device() -> None:
+    found = ceilings("cpu", side=32, copied_bytes=1 << 12)
+    assert min(found.tf32_flops, found.bf16_flops, found.copy_bytes_s) > 0
+
+
+def test_the_fastest_run_counts_and_the_first_does_not() -> None:
+    calls = []
+    assert best_s(lambda: calls.append(1), "cpu", runs=3) >= 0
+    assert len(calls) == 4
+
+
+def test_it_runs_at_tiny_sizes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "RUNS", 1)
+    monkeypatch.setenv("FARM_DEVICE", "cpu")
+    gpu.main(["--quick"])
+    written = capsys.readouterr().out
+    assert "| efficientnet_lite0 | 64 px | eager |" in written
+    assert "| vgg19 | 64 px | eager |" in written
