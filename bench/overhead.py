@@ -196,7 +196,7 @@ def measure_looks(say: Say) -> dict[str, float]:
     samples = []
     with _farm(threads=1, parts=("redis", "store")) as farm:
         for frames in LOOKS:
-            job, plan = f"{frames:016x}", film(frames, chunk_frames=2)
+            job, plan = f"look-{frames:010x}", film(frames, chunk_frames=2)
             farm.store.put_once(keys.plan(job), to_json(plan), "application/json")
             farm.ledger.create_job(JobRecord(job, JobState.RENDERING))
             coordinator = Coordinator(farm.settings, farm.store, farm.ledger, lambda *_: None, lambda _: ())

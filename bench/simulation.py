@@ -11,7 +11,7 @@ from __future__ import annotations
 import heapq
 import math
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
@@ -264,11 +264,13 @@ LIFTS: dict[str, dict[str, float]] = {
 """What could be lifted, one at a time, and how the costs would change."""
 
 
-def lifted(plan: Plan, costs: Costs, gpus: int) -> dict[str, float]:
-    """The efficiency each lift alone would bring; without any under the empty name, with all of them under `all`."""
-    everything = {name: value for changes in LIFTS.values() for name, value in changes.items()}
-    found = {}
-    for name, changes in {"": {}, **LIFTS, "all": everything}.items():
-        changed = replace(costs, **changes)
-        found[name] = simulate(plan, changed, gpus).efficiency(simulate(plan, changed, 1))
-    return found
+def everything() -> dict[str, float]:
+    """All lifts together."""
+    return {name: value for changes in LIFTS.values() for name, value in changes.items()}
+
+
+def lifted(plan: Plan, costs: Costs, changes: Mapping[str, float], counts: Sequence[int]) -> list[float]:
+    """The efficiency on each number of GPUs where some costs were others."""
+    changed = replace(costs, **changes)
+    alone = simulate(plan, changed, 1)
+    return [simulate(plan, changed, gpus).efficiency(alone) for gpus in counts]

@@ -8,7 +8,7 @@ from dataclasses import fields
 from bench.bars import at_least, table, verdict_table
 from bench.costs import Costs
 from bench.pace import clock
-from bench.simulation import FILM_FRAMES, Run, film, lifted, simulate
+from bench.simulation import FILM_FRAMES, LIFTS, Run, everything, film, lifted, simulate
 from farm.contract.plan import Plan
 
 COUNTS = tuple(2**power for power in range(13))
@@ -31,8 +31,8 @@ def page(costs: Costs, measured: Collection[str], say: Callable[[str], None], co
         *verdict_table([bar]), "",
         *runs_table(runs), "",
         "Efficiency is one GPU's time over that of all GPUs together. Held up by: the longest part of the critical "
-        "path besides the GPUs' own work, and its share of it. GPUs are held until the last task is done; the film is there "
-        f"when it is assembled ({'as shots become final' if costs.streaming else 'after the last task'}, "
+        "path besides the GPUs' own work, and its share of it. GPUs are held until the last task is done; the film is "
+        f"there when it is assembled ({'as shots become final' if costs.streaming else 'after the last task'}, "
         f"by {costs.assemblers}).", "",
         "## What would lift it", "", "Efficiency with one thing changed:", "",
         *lifts_table(plan, costs, [gpus for gpus in LIFTED if gpus <= max(counts)], say), "",
@@ -55,11 +55,10 @@ def runs_table(runs: Sequence[Run]) -> list[str]:
 
 def lifts_table(plan: Plan, costs: Costs, counts: Sequence[int], say: Callable[[str], None]) -> list[str]:
     """One row a lift."""
-    found = []
-    for gpus in counts:
-        found.append(lifted(plan, costs, gpus))
-        say(f"lifts at {gpus} GPUs")
-    rows = [(name or "as it is", *(f"{each[name]:.3f}" for each in found)) for name in (found[0] if found else {})]
+    rows = []
+    for name, changes in {"as it is": {}, **LIFTS, "all of these": everything()}.items():
+        rows.append((name, *(f"{value:.3f}" for value in lifted(plan, costs, changes, counts))))
+        say(f"{name}: {', '.join(rows[-1][1:])}")
     return table(("", *(f"{gpus:,} GPUs" for gpus in counts)), rows)
 
 
