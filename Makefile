@@ -5,6 +5,7 @@ PY := $(VENV)/bin/python
 BIN := $(VENV)/bin
 SHELL_SCRIPTS := $(wildcard deploy/*.sh) .ci/run
 PYTEST_ARGS ?=
+BENCH ?=
 
 # A tree that was moved or a shell with its own environment must not leak into .venv.
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
@@ -49,8 +50,8 @@ lint: setup ## style, import rules, Dockerfile, shell, YAML, compose file, Kuber
 types: setup ## mypy, strict, on both packages
 	@$(PY) -m mypy
 
-bench: setup ## benchmarks, by hand: tables in bench/results
-	@$(PY) -m bench
+bench: setup ## speed, by hand: tables in bench/results; BENCH="step gatys overhead scaling simulation" picks
+	@$(PY) -m bench $(BENCH)
 
 bench-picture: setup ## the picture against its bars, an hour or so: bench/results/picture.md
 	@$(PY) -m bench.picture
