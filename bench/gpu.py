@@ -33,10 +33,11 @@ from worker.engine import Painter, carry
 from worker.engine.backbones import Network
 
 RESULTS = Path(__file__).resolve().parent / "results"
-SIZES_HW = {"540p": (540, 960), "1080p": (1080, 1920), "4K": (2160, 3840)}
-QUICK_SIZES_HW = {"64 px": (48, 64)}
+Sizes = dict[str, tuple[int, int]]
+SIZES_HW: Sizes = {"540p": (540, 960), "1080p": (1080, 1920), "4K": (2160, 3840)}
+QUICK_SIZES_HW: Sizes = {"64 px": (48, 64)}
 MATMUL, COPY_BYTES = 8192, 1 << 30
-QUICK_MATMUL, QUICK_COPY_BYTES = 128, 1 << 20
+QUICK_MATMUL, QUICK_COPY_BYTES, QUICK_STEPS = 128, 1 << 20, 2
 RUNS = 5
 GIB = 1 << 30
 BAR_S = {Backbone.VGG19: 1.0, Backbone.EFFICIENTNET_LITE0: 0.3}
@@ -103,15 +104,15 @@ def ceilings(device: str, side: int = MATMUL, copied_bytes: int = COPY_BYTES) ->
     return Ceilings(flops[0], flops[1], 2 * copied_bytes / copy_s)
 
 
-def rows(device: str, sizes_hw: dict[str, tuple[int, int]], ways: Sequence[bool] = (False, True)) -> Iterator[Row]:
-    """Every backbone at every size, eager and compiled; one that fails says why."""
+def rows(device: str, sizes_hw: Sizes, ways: Sequence[bool], steps: int) -> Iterator[Row]:
+    """Every backbone at every size, eager, compiled or both, with `steps` a frame; one that fails says why."""
     for backbone in Backbone:
         for compiled in ways:
             for size, size_hw in sizes_hw.items():
                 row = Row(backbone, size, compiled)
                 try:
                     with network_of(backbone, device) as network:
-                        yield _measured(row, _compiled(network) if compiled else network, size_hw, device)
+                        yield _measured(row, _compiled(network) if compiled else network, size_hw, device, steps)
                 except (RuntimeError, FarmError) as error:  # too little memory, no compiler
                     yield replace(row, failed=str(error).strip().splitlines()[0][:100])
                 _forget(device)
@@ -157,25 +158,25 @@ def measured_costs(found: Sequence[Row]) -> dict[str, float]:
     return {"frame_s": min(times)} if times else {}
 
 
-def _measured(row: Row, network: Network, size_hw: tuple[int, int], device: str) -> Row:
-    params = replace(Params(backbone=row.backbone), blend_frames=0)
+def _measured(row: Row, network: Network, size_hw: tuple[int, int], device: str, steps: int) -> Row:
+    params = replace(Params(backbone=row.backbone), steps_next=steps, blend_frames=0)
     painter = Painter(network, params, styles.paint("swirl", 512, 384), size_hw=size_hw, device=device)
     content = scene(size_hw)
     carried = carry(content, content, content)
     painter.paint_next(content, carried)  # targets, compilation
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats(device)
-    times, steps = [], 1
+    times, done = [], 1
     for _ in range(RUNS):
         synchronize(device)
         began_s = time.perf_counter()
-        steps = painter.paint_next(content, carried).steps
+        done = painter.paint_next(content, carried).steps
         synchronize(device)
         times.append(time.perf_counter() - began_s)
     frame_s = statistics.median(times)
     return replace(
         row,
-        step_ms=1000 * frame_s / steps,
+        step_ms=1000 * frame_s / done,
         step_flops=step_flops(network, size_hw, device),
         frame_s=frame_s,
         peak_bytes=torch.cuda.max_memory_allocated(device) if device != "cpu" else 0,
@@ -234,7 +235,8 @@ def main(arguments: Sequence[str]) -> None:
     ceiling = ceilings(device.torch_name, QUICK_MATMUL, QUICK_COPY_BYTES) if quick else ceilings(device.torch_name)
     sizes_hw = QUICK_SIZES_HW if quick else SIZES_HW
     found = []
-    for row in rows(device.torch_name, sizes_hw, (False,) if device.torch_name == "cpu" else (False, True)):
+    ways = (False,) if device.torch_name == "cpu" else (False, True)
+    for row in rows(device.torch_name, sizes_hw, ways, QUICK_STEPS if quick else Params().steps_next):
         found.append(row)
         print(" | ".join(_cells(row, ceiling)), flush=True)
     text = page(found, ceiling, _head(device))
