@@ -35,7 +35,7 @@ PATIENCE_S = 60.0
 """How long a submit or resume waits for a collection of what it needs."""
 BATCH = 500
 
-_PAINTED = ("anchors/", "stylized/", "blended/")
+_PAINTED = ("anchors/", "stylized/", "blended/", "colors/")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

@@ -31,7 +31,8 @@ class Heartbeat:
     def stop(self) -> None:
         """End the thread and say goodbye."""
         self._ended.set()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():
+            self._thread.join(timeout=5)
         try:
             self._ledger.forget_worker(self._info().name)
         except FarmError as error:

@@ -122,6 +122,7 @@ class Job:
         if target.is_dir() or str(path).endswith("/"):
             target = target / (self.name + self.spec.output.suffix)
         self._require_film(film)
+        _require_regular(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         self.farm.store.get_file(film, target, on_progress=on_progress)
         return target
@@ -131,6 +132,7 @@ class Job:
         target = Path(path)
         key = keys.output(self.name, name)
         self._require_film(key)
+        _require_regular(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         self.farm.store.get_file(key, target)
         return target
@@ -264,3 +266,9 @@ class Job:
                 state=status.state,
             )
         raise WaitTimeout(f"{self.name} is not done, it is {status.state}; `farm watch {self.name}`", job=self.name)
+
+
+def _require_regular(target: Path) -> None:
+    """A download replaces its target: a device or a pipe must not be replaced by a file."""
+    if target.exists() and not target.is_file():
+        raise InvalidInput(f"{target} is not a file that can be written over; give another", path=str(target))

@@ -96,7 +96,8 @@ class SweepTimer:
     def stop(self) -> None:
         """End, within a moment."""
         self._ended.set()
-        self._thread.join(timeout=5)
+        if self._thread.is_alive():  # Celery may give up before it is ready
+            self._thread.join(timeout=5)
 
     def _run(self) -> None:
         while not self._ended.wait(settings.sweep_s):

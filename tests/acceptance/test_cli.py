@@ -104,6 +104,10 @@ def test_an_artist_submits_watches_and_fetches(shell: Shell, clip: Path, tmp_pat
     assert frame_count(tmp_path / "film.mp4") == 12
     assert json.loads((tmp_path / "r.json").read_text())["job"] == job
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    os.mkfifo(tmp_path / "pipe.mp4")
+    refused = shell("fetch", job, "-o", "pipe.mp4", code=2)
+    assert "is not a file that can be written over" in refused.stderr
+    assert (tmp_path / "pipe.mp4").is_fifo()
 
 
 def test_the_same_submit_is_the_same_job_and_says_so(shell: Shell, clip: Path, tmp_path: Path) -> None:
