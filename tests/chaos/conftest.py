@@ -17,12 +17,9 @@ WORKERS = ("worker-0", "worker-1")
 
 
 @pytest.fixture(scope="session")
-def tally() -> Iterator[Tally]:
+def tally() -> Tally:
     """Every test adds its rows."""
-    one = Tally()
-    yield one
-    if TABLE and one.rows:
-        one.write(Path(__file__).parents[2] / TABLE)
+    return Tally(Path(__file__).parents[2] / TABLE if TABLE else None)
 
 
 @pytest.fixture(scope="session")

@@ -51,8 +51,9 @@ class Row:
 
 @dataclass
 class Tally:
-    """All rows of a run."""
+    """All rows of a run, written to `table` as they come, so that a run cut short leaves what it has shown."""
 
+    table: Path | None = None
     rows: list[Row] = field(default_factory=list)
 
     def row(self, fault: str, until: str = "") -> Row:
@@ -66,6 +67,7 @@ class Tally:
 
         With `ended_s`, when the fault ended, recovery is the time until the next object was stored.
         """
+        row.lost += yard.lost(job, reference)
         yard.check_complete(job, reference)
         yard.check_clean()
         row.jobs += 1
@@ -75,6 +77,8 @@ class Tally:
             row.recovery_s.append(yard.first_stored_s(job, ended_s) - ended_s)
         if row not in self.rows:
             self.rows.append(row)
+        if self.table:
+            self.write(self.table)
 
     def write(self, path: Path) -> None:
         """Write the table; rows of faults that were not tried this time stay as they are."""

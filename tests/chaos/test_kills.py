@@ -82,7 +82,7 @@ def test_a_child_killed_at_random_costs_no_frame(yard: Yard, reference: Painted,
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("what", [CHILD, WHOLE, PARENT])
 def test_workers_killed_at_random_cost_no_frame(yard: Yard, reference: Painted, tally: Tally, what: str) -> None:
-    times = 20 if what != PARENT else 5
+    times = {CHILD: 20, WHOLE: 10, PARENT: 5}[what]
     kill_at_random(yard, reference, tally, tally.row(f"worker: SIGKILL of {what}", UNTIL), what, times, seed=1)
 
 
@@ -138,7 +138,7 @@ def test_a_chunk_that_outlasts_the_visibility_timeout_is_painted_by_one(
 @pytest.mark.parametrize("what", ["stylized frame", "stylize manifest", "anchor", "anchor manifest", "blended frame"])
 def test_a_report_lost_after_an_upload_costs_no_frame(yard: Yard, reference: Painted, tally: Tally, what: str) -> None:
     """The child is killed when the store has the object, before the child hears of it."""
-    row = tally.row(f"report lost: SIGKILL once the store has a {what}", UNTIL)
+    row = tally.row(f"report lost: SIGKILL once the store has the {what}", UNTIL)
     folder = {
         "stylized frame": "/stylized/", "stylize manifest": "/manifests/stylize/", "anchor": "/anchors/",
         "anchor manifest": "/manifests/anchor/", "blended frame": "/blended/",

@@ -23,6 +23,7 @@ from chaos.proxy import FaultProxy
 from clips import make_clip
 from redis import Redis
 
+from farm.broker import ADVANCE, SWEEP
 from farm.client import Farm, Job
 from farm.contract import keys
 from farm.contract.codec import from_json
@@ -41,6 +42,7 @@ MARK = "CHAOS_YARD"
 ROOT = Path(__file__).parents[2]
 WAIT_S = 240.0
 CLEAN_S = 60.0
+COORDINATE = str(Queue.COORDINATE)
 FRAMES, CHUNK_FRAMES = 16, 4
 PARAMS = Params(steps=3, steps_anchor=2, steps_next=2, steps_settle=1, pyramid=1, blend_frames=2)
 """Enough painting to be interrupted; these tests judge the farm, not the picture."""
@@ -218,6 +220,11 @@ class Yard:
         puts = self.proxy.puts(keys.job_prefix(job.name))
         return next(put.at_s for put in puts if put.stored and put.at_s > after_s)
 
+    def lost(self, job: Job, reference: Painted) -> int:
+        """Frames of the undisturbed run that are not there, or are others."""
+        stored = self.painted(job).frames
+        return sum(stored.get(key) != sha256 for key, sha256 in reference.frames.items())
+
     def check_complete(self, job: Job, reference: Painted) -> None:
         """The film and every frame are the undisturbed run's; each frame is in one manifest of its stage."""
         painted = self.painted(job)
@@ -240,7 +247,10 @@ class Yard:
 
     def check_clean(self) -> None:
         """No lease, no message and no key without an owner in Redis; no process but those that are meant to run."""
-        until(lambda: not self.ownerless_keys(), "a clean Redis", CLEAN_S)
+        deadline = time.monotonic() + CLEAN_S
+        while left := self.ownerless_keys():
+            assert time.monotonic() < deadline, f"without an owner in Redis: {[self._shown(key) for key in left]}"
+            time.sleep(0.2)
         assert self.dead() == []
         until(lambda: not self.strays(), "stray processes to end", 20.0)
 
@@ -249,6 +259,12 @@ class Yard:
         jobs = {record.job for record in self.farm.ledger.jobs()}
         return [key for key in self.redis.scan_iter(count=1000) if not self._owned(key, jobs)]
 
+    def _shown(self, key: str) -> str:
+        """A key with what it holds, for people."""
+        kind = self.redis.type(key)
+        held = self.redis.lrange(key, 0, 3) if kind == "list" else self.redis.hvals(key) if kind == "hash" else []
+        return f"{key} ({kind}): {[raw[-400:] for raw in held]}"
+
     def _owned(self, key: str, jobs: set[str]) -> bool:
         if key == "farm:jobs" or key.startswith("_kombu.binding"):
             return True
@@ -256,17 +272,17 @@ class Yard:
             job, _, rest = key.removeprefix("farm:{").partition("}")
             return job in jobs and not rest.startswith(":lease:")
         passing = ("farm:worker:", "farm:health:", "farm:mark:", "farm:turn:", "unacked_mutex")
-        # A coordinator's own rounds come and go: a sweep is in hand twice a second.
-        return (key.startswith(passing) and self.redis.ttl(key) != -1) or self._is_sweep(key)
+        # A coordinator's own rounds come and go.
+        return (key.startswith(passing) and self.redis.ttl(key) != -1) or self._is_round(key)
 
-    def _is_sweep(self, key: str) -> bool:
-        from farm.broker import SWEEP
-
+    def _is_round(self, key: str) -> bool:
+        """Whether that is nothing but sweeps and advances: they come without end, and several times in a slow hour."""
         if key == "unacked_index":
             return True  # the times of what is in `unacked`
-        if key == "unacked":
-            return all(SWEEP in raw for raw in self.redis.hvals(key))
-        return key == Queue.COORDINATE and all(SWEEP in raw for raw in self.redis.lrange(key, 0, -1))
+        held = (
+            self.redis.hvals(key) if key == "unacked" else self.redis.lrange(key, 0, -1) if key == COORDINATE else None
+        )
+        return held is not None and all(SWEEP in raw or ADVANCE in raw for raw in held)
 
     def strays(self) -> list[int]:
         """Processes of this yard that descend from none of those it means to run."""
