@@ -23,7 +23,7 @@ from farm.stack import Stack
 from farm.stack.process import MARK
 
 QUICK = ["--steps", "3", "--steps-anchor", "2", "--steps-next", "1", "--pyramid", "1", "--size", "64", "--chunk", "6"]
-ENDLESS = ["--steps", "5000", "--size", "64"]
+ENDLESS = ["--steps", "5000", "--steps-next", "5000", "--size", "64"]
 COMMAND = [sys.executable, "-m", "farm.cli"]
 
 pytestmark = pytest.mark.timeout(240)
