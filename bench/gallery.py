@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import argparse
 import shutil
-import sys
-import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -27,13 +25,13 @@ from bench.cases import (
     shot,
 )
 from bench.clips import REAL, BenchClip
+from bench.command import run, say
 from bench.findings import seam_excess
 from bench.jobs import FARMS, ROOT, Workshop, default_workers, workshop
 from bench.looks import boundary_strip, final_frames, source_frames, unexplained
 from bench.page import Picture, ratio
 from bench.sheets import Frame, Row, save_jpeg, strip
 from farm.client import Job
-from farm.contract.errors import FarmError
 from farm.measure import measure_job
 from farm.measure.report import PictureReport
 
@@ -211,11 +209,6 @@ def write(panels: Sequence[Panel], worst: Sequence[Picture], scope: Scope, docs:
     return sum(path.stat().st_size for path in folder.iterdir())
 
 
-def say(text: str) -> None:
-    """A line of progress."""
-    print(time.strftime("%H:%M:%S"), text, flush=True)
-
-
 def parsed(words: Sequence[str]) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser("python -m bench.gallery", description="Paints the gallery in docs/.")
@@ -247,9 +240,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except FarmError as error:
-        sys.exit(f"{error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: run it again, and it goes on from here")
+    run(main)

@@ -20,10 +20,11 @@ import torch
 from torch import Tensor
 
 from bench.bars import Bar, at_least, table, verdict_table
-from bench.clips import BUNNY, installed
+from bench.clips import BUNNY
 from bench.plain import ITERATIONS, Gatys, features
 from bench.step import network_of, step_ms, synchronize, vgg19_state
 from farm import styles
+from farm.cli.demo import sample_clip
 from farm.contract.params import Backbone, Params
 from worker.engine import Frame, Painted, Painter, carry
 from worker.engine.backbones import Network
@@ -192,7 +193,7 @@ class _Ours:
 
 def film_frames(size_hw: tuple[int, int], count: int) -> list[Frame]:
     """The first frames of a real clip with motion, `(H, W, 3) uint8 sRGB`."""
-    with av.open(str(installed(BUNNY.file))) as container:
+    with av.open(str(sample_clip(BUNNY.file))) as container:
         frames = [frame.to_ndarray(format="rgb24") for frame in islice(container.decode(video=0), count)]
     return [cv2.resize(frame, size_hw[::-1], interpolation=cv2.INTER_AREA) for frame in frames]
 

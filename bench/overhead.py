@@ -20,10 +20,11 @@ from statistics import median
 import numpy as np
 
 from bench.bars import Bar, at_least, at_most, table, verdict_table
-from bench.clips import BUNNY, cut, installed
+from bench.clips import BUNNY, cut
 from bench.costs import FREE, Costs
 from bench.jobs import ROOT, manifests_of, plan_of, settings_for
 from bench.simulation import film, simulate
+from farm.cli.demo import sample_clip
 from farm.client import Farm, Job
 from farm.contract import keys
 from farm.contract.codec import to_json
@@ -148,7 +149,7 @@ def measure_overhead(say: Say, frames: int = FRAMES) -> Overhead:
 
 def measure_scaling(say: Say, size_px: int = SCALING_SIZE_PX, params: Params | None = None) -> Scaling:
     """One job on one worker, and on two."""
-    clip, params = installed(SCALING_CLIP), params or Params()
+    clip, params = sample_clip(SCALING_CLIP), params or Params()
     painting, whole, manifests = [], [], []
     with _farm(threads=1) as farm, tempfile.TemporaryDirectory() as folder:
         warm_up = cut(BUNNY, range(8), Path(folder))

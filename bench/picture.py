@@ -10,7 +10,6 @@ import argparse
 import io
 import os
 import shutil
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -36,6 +35,7 @@ from bench.cases import (  # noqa: E402
     shot,
 )
 from bench.clips import REAL, BenchClip  # noqa: E402
+from bench.command import run, say  # noqa: E402
 from bench.findings import (  # noqa: E402
     DEFAULT_CHUNK,
     Excerpt,
@@ -64,7 +64,6 @@ from bench.looks import boundary_strip  # noqa: E402
 from bench.page import Picture, Setting, page  # noqa: E402
 from bench.sheets import save_jpeg  # noqa: E402
 from farm.client import Job  # noqa: E402
-from farm.contract.errors import FarmError  # noqa: E402
 from farm.contract.messages import Stage  # noqa: E402
 from farm.contract.params import Backbone  # noqa: E402
 from farm.measure import measure_job  # noqa: E402
@@ -327,22 +326,19 @@ def scope_of(arguments: argparse.Namespace) -> Scope:
     return replace(whole, size_px=arguments.size or whole.size_px, frames=arguments.frames or whole.frames)
 
 
-def say(text: str) -> None:
-    """A line of progress."""
-    print(time.strftime("%H:%M:%S"), text, flush=True)
-
-
 def main(words: Sequence[str]) -> int:
     """Run the benchmark; 0 whether or not the bars are met, as the page says that."""
     arguments = parsed(words)
     scope = scope_of(arguments)
     workers = arguments.workers or default_workers(arguments.threads)
     with workshop(arguments.threads, say, arguments.farm) as farm:
-        run = Benchmark(cases_of(arguments, scope), arguments.chunks, scope, tuple(arguments.parts), farm, workers)
-        run.run()
+        benchmark = Benchmark(
+            cases_of(arguments, scope), arguments.chunks, scope, tuple(arguments.parts), farm, workers
+        )
+        benchmark.run()
         command = " ".join(("python -m bench.picture", *words)) if words else "make bench-picture"
-        target = write(run, arguments.results, command)
-    for bar in bars(run.found):
+        target = write(benchmark, arguments.results, command)
+    for bar in bars(benchmark.found):
         met = {True: "met", False: "MISSED", None: "not measured"}[bar.met]
         say(f"{bar.number}  {bar.title}: {bar.figure} (asked {bar.asked}) {met}  {bar.case}")
     say(f"written: {os.path.relpath(target)}")
@@ -350,9 +346,4 @@ def main(words: Sequence[str]) -> int:
 
 
 if __name__ == "__main__":
-    try:
-        sys.exit(main(sys.argv[1:]))
-    except FarmError as error:
-        sys.exit(f"{error}")
-    except KeyboardInterrupt:
-        sys.exit("interrupted: run it again, and it goes on from here")
+    run(main)

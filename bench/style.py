@@ -15,9 +15,10 @@ from typing import Any
 import av
 import numpy as np
 
-from bench.clips import Frame, installed
+from bench.clips import Frame
 from bench.sheets import Row, strip
 from farm import styles
+from farm.cli.demo import sample_clip
 from farm.contract.params import Color, Params
 from farm.contract.spec import WEIGHTS_SHA256
 from farm.png import png_bytes
@@ -67,7 +68,7 @@ def picture(clip: str, number: int) -> Frame:
     """One frame of a clip inside the wheel, its longer side `SIZE_PX`."""
     import cv2
 
-    with av.open(str(installed(clip))) as container:
+    with av.open(str(sample_clip(clip))) as container:
         frame = next(islice(container.decode(video=0), number, None)).to_ndarray(format="rgb24")
     scale = SIZE_PX / max(frame.shape[:2])
     size_wh = (round(frame.shape[1] * scale / 2) * 2, round(frame.shape[0] * scale / 2) * 2)

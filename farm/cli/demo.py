@@ -51,8 +51,8 @@ def demo(
         put_json({**files, "frames": status.frame_count, "elapsed_s": status.elapsed_s})
 
 
-def sample_clip() -> Path:
-    """The clip inside the wheel; its package is not imported."""
+def sample_clip(name: str = CLIP) -> Path:
+    """A clip inside the wheel, whose package is not imported; InvalidClip where it is not installed."""
     import importlib.metadata
 
     try:
@@ -61,9 +61,9 @@ def sample_clip() -> Path:
         files = []
     for file in files:
         path = Path(str(file.locate()))
-        if file.name == CLIP and path.is_file():
+        if file.name == name and path.is_file():
             return path
-    raise InvalidClip(f"the demo's clip {CLIP} is not installed; pip install 'farm[demo]'", path=CLIP)
+    raise InvalidClip(f"the sample clip {name} is not installed; pip install 'farm[demo]'", path=name)
 
 
 def trim(source: Path, target: Path, frames: int) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -23,6 +24,7 @@ from farm.contract.messages import Priority, Stage
 from farm.contract.states import JobState
 
 if TYPE_CHECKING:
+    from farm.job import Job
     from farm.status import JobStatus
 
 
@@ -122,14 +124,7 @@ def cancel(job: JobName = None, *, as_json: AsJson = False) -> None:
 
     `farm resume JOB` goes on from them.
     """
-    from farm.client import Farm
-
-    chosen = chosen_job(Farm.from_settings(), job)
-    ended_before = chosen.status().ended
-    after = chosen.cancel()
-    if ended_before:
-        say(f"{after.job} had ended before: it is {after.state}")
-    _put_after(after, as_json)
+    _stop(job, as_json, lambda chosen: chosen.cancel())
 
 
 def pause(job: JobName = None, *, as_json: AsJson = False) -> None:
@@ -137,11 +132,15 @@ def pause(job: JobName = None, *, as_json: AsJson = False) -> None:
 
     `farm resume JOB` goes on from them.
     """
+    _stop(job, as_json, lambda chosen: chosen.pause())
+
+
+def _stop(job: str | None, as_json: bool, stop: Callable[[Job], JobStatus]) -> None:
     from farm.client import Farm
 
     chosen = chosen_job(Farm.from_settings(), job)
     ended_before = chosen.status().ended
-    after = chosen.pause()
+    after = stop(chosen)
     if ended_before:
         say(f"{after.job} had ended before: it is {after.state}")
     _put_after(after, as_json)

@@ -18,7 +18,7 @@ from farm.contract.errors import InvalidClip
 @pytest.fixture
 def source(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     made = make_clip(tmp_path / "source.mp4", frames=16)
-    monkeypatch.setattr(clips, "installed", lambda name: made.path)
+    monkeypatch.setattr(clips, "sample_clip", lambda name: made.path)
     return made.path
 
 
