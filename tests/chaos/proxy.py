@@ -99,6 +99,7 @@ class FaultProxy:
         self._shares: dict[Fault, float] = {}
         self._random = random.Random(seed)
         self._left = math.inf
+        self._spared: Counter[Fault] = Counter()  # in a row, of the requests that could have suffered it
         self.skip = 0  # so many requests more are spared
         self._lock = threading.Lock()
         self._server = _Server(("127.0.0.1", 0), _Handler)
@@ -115,10 +116,15 @@ class FaultProxy:
     def weather(
         self, shares: Mapping[Fault, float], seed: int = 0, at_most: float = math.inf
     ) -> Iterator[Counter[Fault]]:
-        """Spoil these shares of the requests for the length of a `with`, or `at_most` of them; counts them."""
+        """Spoil these shares of the requests for the length of a `with`, or `at_most` of them; counts them.
+
+        A fault of share p befalls at the latest the request after 1/p that were spared it: none waits in vain for
+        its luck, however few requests a job makes.
+        """
         with self._lock:
             self._random, self._shares, before = random.Random(seed), dict(shares), Counter(self.injected)
             self._left = at_most
+            self._spared.clear()
         counted: Counter[Fault] = Counter()
         try:
             yield counted
@@ -140,10 +146,14 @@ class FaultProxy:
                 self.skip -= 1
                 return None
             for fault, share in self._shares.items():
-                if self._left > 0 and request.suffers(fault) and self._random.random() < share:
+                if self._left <= 0 or not request.suffers(fault):
+                    continue
+                if self._random.random() < share or self._spared[fault] * share >= 1:
                     self.injected[fault] += 1
+                    self._spared[fault] = 0
                     self._left -= 1
                     return fault
+                self._spared[fault] += 1
         return None
 
     def fraction(self) -> float:
