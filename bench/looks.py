@@ -18,8 +18,9 @@ from farm.contract import keys
 from farm.contract.codec import from_json
 from farm.contract.params import Params
 from farm.frames import FinalFrames
-from farm.measure.flow import EstimatedMotion, other_method, places
+from farm.measure.flow import EstimatedMotion, other_method
 from farm.measure.report import PictureReport
+from farm.motion import places
 from farm.png import png_read
 from farm.video import FrameIndex
 

@@ -17,7 +17,8 @@ import numpy as np
 from clips import Clip, make_clip
 from numpy.typing import NDArray
 
-from farm.measure.flow import Frame, Motion, inside
+from farm.measure.flow import Motion
+from farm.motion import Frame, inside
 
 OVERSAMPLING = 2
 """Canvas pixels per frame pixel."""

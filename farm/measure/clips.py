@@ -12,8 +12,8 @@ from farm.contract.errors import InvalidInput
 from farm.contract.params import FlowMethod
 from farm.contract.plan import FrameRange
 from farm.measure.film import OnFrame, measure_film
-from farm.measure.flow import Frame
 from farm.measure.report import PictureReport
+from farm.motion import Frame
 from farm.video import FrameIndex
 
 

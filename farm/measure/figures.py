@@ -12,7 +12,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from farm.measure.flow import Frame, Motion, Trust, luma, places
+from farm.measure.flow import Motion
+from farm.motion import Frame, Trust, luma, places
 
 Image = NDArray[np.float32]
 """`(H, W, 3) float32, sRGB [0, 1]`."""

@@ -14,9 +14,10 @@ from farm.contract.errors import InvalidInput
 from farm.contract.params import FlowMethod
 from farm.contract.plan import FrameRange, Plan
 from farm.measure import figures
-from farm.measure.flow import EXACT, EstimatedMotion, Frame, Judge, KnownMotion, Motion, Trust
+from farm.measure.flow import EXACT, EstimatedMotion, Judge, KnownMotion, Motion
 from farm.measure.report import PictureReport
 from farm.measure.summary import Tally, summarized
+from farm.motion import Frame, Trust
 
 MAX_SIDE_PX = 640
 """Larger films are measured at this longer side: Farneback's time grows with the pixels."""

@@ -15,9 +15,10 @@ from farm.contract.plan import Plan
 from farm.frames import read_final_frames
 from farm.measure.clips import reference_frames
 from farm.measure.film import OnFrame, measure_film, seam_windows
-from farm.measure.flow import Frame, other_method
+from farm.measure.flow import other_method
 from farm.measure.report import PictureReport
 from farm.media import MediaCache
+from farm.motion import Frame
 from farm.video import FrameIndex
 
 if TYPE_CHECKING:

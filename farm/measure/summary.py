@@ -7,8 +7,8 @@ from statistics import fmean, median
 
 from farm.contract.plan import FrameRange
 from farm.measure import figures
-from farm.measure.flow import Frame
 from farm.measure.report import Drift, FrameFigures, PictureReport, Seam, SeamSummary, Series, Shot, Spread
+from farm.motion import Frame
 
 MIN_DRIFT_FRAMES = 20
 """A shorter shot's first and last tenth are one frame each, and say more of that frame than of the shot."""

@@ -15,10 +15,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from farm.contract.params import FlowMethod
+from farm.motion import Trust, flow_pair, inside, luma
 from worker.engine.contrast import crisp_warp, mixture
-from worker.engine.flow import Carried, LongFlow, Trust, flow_estimate
+from worker.engine.flow import Carried, LongFlow
 from worker.engine.pixels import Frame, frame_from_image, image_from_frame
-from worker.engine.warp import inside
 
 APPROACH_FRAMES = 24
 """Over how many frames a chunk nears the next anchor: long enough that no frame changes visibly more than its
@@ -54,7 +54,7 @@ def approach(anchor: Frame, contents: Sequence[Frame], method: FlowMethod = Flow
     image = image_from_frame(anchor)
     views = []
     for now, after in zip(contents[-2::-1], contents[:0:-1], strict=True):
-        far.add(flow_estimate(now, after, method), flow_estimate(after, now, method))
+        far.add(*flow_pair(luma(after), luma(now), method))
         views.append((frame_from_image(crisp_warp(image, far.flow)), far.trust & inside(far.flow)))
     return Approach(tuple(views))
 

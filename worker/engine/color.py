@@ -1,4 +1,4 @@
-"""Colour: lightness for motion, a clip's colour statistics, and the two ways to keep a clip's colours.
+"""Colour: lightness, a clip's colour statistics, and the two ways to keep a clip's colours.
 
 Gatys, Bethge, Hertzmann, Shechtman 2016, *Preserving Color in Neural Artistic Style Transfer*: paint lightness alone
 and lay the clip's own chroma over it (§ luminance-only), or give the style the clip's colours by a linear map before
@@ -10,7 +10,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-import cv2
 import numpy as np
 import numpy.typing as npt
 
@@ -42,11 +41,6 @@ class ColorStatistics:
     def luma_std(self) -> float:
         """Standard deviation of the lightness."""
         return float(np.sqrt(max(0.0, np.asarray(LUMA) @ np.asarray(self.covariance) @ np.asarray(LUMA))))
-
-
-def luma(frame: Frame) -> npt.NDArray[np.uint8]:
-    """`(H, W) uint8`: Y' of ITU-R BT.601 from a `(H, W, 3) uint8` sRGB frame."""
-    return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
 
 
 def luma_plane(image: Image) -> Plane:

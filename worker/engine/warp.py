@@ -10,6 +10,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
+from farm.motion import places
 from worker.engine.pixels import Flow, Image
 
 
@@ -18,25 +19,11 @@ def backward_warp(image: Image, flow_ba: Flow) -> Image:
 
     Places outside the picture repeat its edge; mask them with `inside`. A whole-pixel flow copies exactly.
     """
-    warped = cv2.remap(image, *_places(flow_ba), cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
+    warped = cv2.remap(image, *places(flow_ba), cv2.INTER_LANCZOS4, borderMode=cv2.BORDER_REPLICATE)
     return np.clip(warped, 0.0, 1.0).astype(np.float32)
 
 
 def sampled(field: npt.NDArray[np.float32], flow_ba: Flow) -> npt.NDArray[np.float32]:
     """`field[p + flow_ba[p]]`, bilinear: for flows and masks, which must not ring. Outside repeats the edge."""
-    values = cv2.remap(field, *_places(flow_ba), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    values = cv2.remap(field, *places(flow_ba), cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(values, dtype=np.float32)
-
-
-def inside(flow_ba: Flow) -> npt.NDArray[np.bool_]:
-    """`(H, W) bool`: whether `p + flow_ba[p]` lies in the picture."""
-    height, width = flow_ba.shape[:2]
-    x, y = _places(flow_ba)
-    return np.asarray((x >= 0) & (x <= width - 1) & (y >= 0) & (y <= height - 1))
-
-
-def _places(flow: Flow) -> tuple[npt.NDArray[np.float32], npt.NDArray[np.float32]]:
-    height, width = flow.shape[:2]
-    x = np.arange(width, dtype=np.float32)[None, :] + flow[..., 0]
-    y = np.arange(height, dtype=np.float32)[:, None] + flow[..., 1]
-    return x, y

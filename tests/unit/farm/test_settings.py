@@ -34,6 +34,12 @@ FULL = {
     "FARM_ELSEWHERE_S": "30.0",
     "FARM_QUARANTINE_S": "90.0",
     "FARM_STUCK_S": "45.0",
+    "FARM_MAX_PIXELS": "1000000",
+    "FARM_MAX_FRAMES": "5000",
+    "FARM_MAX_DURATION_S": "90.5",
+    "FARM_DECODE_MEMORY_MB": "2048",
+    "FARM_DECODE_CPU_S": "60",
+    "FARM_DECODE_SILENT_S": "2.5",
     "FARM_FLOWER_URL": "http://flower.example:5555/",
 }
 
@@ -83,6 +89,9 @@ def test_xdg_directories_are_honoured_unless_relative() -> None:
         ("FARM_VISIBILITY_TIMEOUT_S", "1h"),
         ("FARM_MAX_ATTEMPTS", "0"),
         ("FARM_STUCK_S", "0"),
+        ("FARM_MAX_PIXELS", "0"),
+        ("FARM_DECODE_MEMORY_MB", "1"),
+        ("FARM_DECODE_SILENT_S", "0"),
     ],
 )
 def test_a_bad_value_is_refused_in_one_line_that_names_it(name: str, value: str) -> None:

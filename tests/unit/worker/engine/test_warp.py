@@ -6,7 +6,7 @@ import numpy as np
 
 from worker.engine import Frame
 from worker.engine.pixels import image_from_frame
-from worker.engine.warp import backward_warp, inside, sampled
+from worker.engine.warp import backward_warp, sampled
 
 
 def pan(height: int, width: int, dx: float, dy: float) -> np.ndarray:
@@ -28,11 +28,6 @@ def test_places_outside_the_picture_repeat_its_edge() -> None:
     image = np.zeros((16, 16, 3), np.float32)
     image[:, 0] = 1
     assert backward_warp(image, pan(16, 16, -20, 0)).min() == 1
-
-
-def test_inside_is_where_the_flow_ends_in_the_picture() -> None:
-    assert inside(pan(2, 4, 1.5, 0)).tolist() == [[True, True, False, False]] * 2  # x + 1.5 ≤ 3
-    assert inside(pan(2, 4, 0, -1)).tolist() == [[False] * 4, [True] * 4]
 
 
 def test_fields_are_sampled_bilinearly() -> None:
