@@ -34,8 +34,8 @@ integration: setup ## tests against real Redis, S3 and codecs
 acceptance: setup ## tests of the whole farm with real workers
 	@$(PY) -m pytest tests/acceptance $(PYTEST_ARGS)
 
-chaos: setup ## faults of every kind against real processes, half an hour or so: bench/results/chaos.md
-	@CHAOS_TABLE=bench/results/chaos.md $(PY) -m pytest tests/chaos -m "chaos or not chaos" $(PYTEST_ARGS)
+chaos: setup ## faults of every kind and hostile inputs, forty minutes or so: bench/results/chaos.md, hostile.md
+	@CHAOS_TABLE=bench/results/chaos.md $(PY) -m pytest tests/chaos tests/hostile -m "chaos or not chaos" $(PYTEST_ARGS)
 
 lint: setup ## style, import rules, Dockerfile, shell, YAML, compose file, Kubernetes manifests
 	@$(BIN)/ruff check .

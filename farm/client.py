@@ -20,6 +20,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from farm import sandbox
 from farm.collect import in_use
 from farm.contract import keys
 from farm.contract.codec import to_json
@@ -33,7 +34,7 @@ from farm.ledger import JobRecord, Ledger, WorkerInfo
 from farm.redis_ledger import RedisLedger
 from farm.settings import NOT_CONFIGURED, Settings
 from farm.status import JobStatus
-from farm.style_file import StyleFile, Wanted, load_style, load_styles
+from farm.style_file import StyleFile, Wanted, load_style, load_styles, shown_name
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -96,13 +97,13 @@ class Farm:
         params = params or Params()
         blank = Media("0" * 64, "", 0)
         some = (Style(blank, ""),)
-        _build_spec(clip_path.stem, blank, some, size_px, chunk_frames, params, output or Output(), "")
-        style_files = load_styles(style)
-        source = _check_clip(clip_path)
+        _build_spec(shown_name(clip_path), blank, some, size_px, chunk_frames, params, output or Output(), "")
+        style_files = load_styles(style, self.settings)
+        source = _check_clip(clip_path, self.settings)
         self.check()
         nonce = secrets.token_hex(8) if again else ""
         spec = _build_spec(
-            clip_path.stem,
+            shown_name(clip_path),
             source,
             tuple(file.style for file in style_files),
             size_px,
@@ -165,10 +166,8 @@ class Farm:
         return Job(self, spec.job)
 
 
-def _check_clip(path: Path) -> Media:
-    from farm import video
-
-    video.check(path)
+def _check_clip(path: Path, settings: Settings) -> Media:
+    sandbox.check_clip(path, settings)
     suffix = path.suffix.lower()
     suffix = suffix if suffix[1:].isalnum() and suffix.isascii() and len(suffix) <= 9 else ".clip"
     with path.open("rb") as file:

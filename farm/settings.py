@@ -63,6 +63,12 @@ class Settings:
     elsewhere_s: float = 120.0  # FARM_ELSEWHERE_S: a worker leaves what failed on it to others for this long
     quarantine_s: float = 600.0  # FARM_QUARANTINE_S: a worker on which 3 tasks in a row failed takes none for this long
     stuck_s: float = 300.0  # FARM_STUCK_S: without a sign of life for this long, and for 10 frames' time: given up
+    max_pixels: int = 8192 * 8192  # FARM_MAX_PIXELS: of a clip's frame or a style's picture
+    max_frames: int = 1_000_000  # FARM_MAX_FRAMES: of a clip
+    max_duration_s: float = float(DAY_S)  # FARM_MAX_DURATION_S: of a clip
+    decode_memory_mb: int = 4096  # FARM_DECODE_MEMORY_MB: address space of a decoding process
+    decode_cpu_s: int = 6 * 3600  # FARM_DECODE_CPU_S: CPU time of a decoding process
+    decode_silent_s: float = 8.0  # FARM_DECODE_SILENT_S: without a packet or a picture for this long: it hangs
     flower_url: str = ""  # FARM_FLOWER_URL: the monitoring page, for people
 
     @classmethod
@@ -100,6 +106,12 @@ class Settings:
             elsewhere_s=_number(given, "FARM_ELSEWHERE_S", 120.0, 0, DAY_S),
             quarantine_s=_number(given, "FARM_QUARANTINE_S", 600.0, 0, DAY_S),
             stuck_s=_number(given, "FARM_STUCK_S", 300.0, 1, DAY_S),
+            max_pixels=int(_number(given, "FARM_MAX_PIXELS", 8192 * 8192, 256, 2**31 - 1, whole=True)),
+            max_frames=int(_number(given, "FARM_MAX_FRAMES", 1_000_000, 1, 10**8, whole=True)),
+            max_duration_s=_number(given, "FARM_MAX_DURATION_S", DAY_S, 0.001, 365 * DAY_S),
+            decode_memory_mb=int(_number(given, "FARM_DECODE_MEMORY_MB", 4096, 512, 2**20, whole=True)),
+            decode_cpu_s=int(_number(given, "FARM_DECODE_CPU_S", 6 * 3600, 1, 30 * DAY_S, whole=True)),
+            decode_silent_s=_number(given, "FARM_DECODE_SILENT_S", 8.0, 0.1, 3600),
             flower_url=given.get("FARM_FLOWER_URL", ""),
         )
 

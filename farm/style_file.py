@@ -10,11 +10,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from farm import sandbox
 from farm.contract.errors import InvalidStyle
 from farm.contract.spec import Media, Style
+from farm.settings import Settings
 
 MAX_STYLE_BYTES = 256 * 2**20
-MAX_STYLE_PIXELS = 16_384 * 16_384
 
 Wanted = str | Path | tuple[str | Path, float]
 """A picture's path or a built-in style's name, alone or with its weight."""
@@ -35,12 +36,19 @@ class StyleFile:
         return Style(self.media, self.name[:200], self.weight)
 
 
-def load_styles(styles: Wanted | Sequence[Wanted]) -> list[StyleFile]:
+def load_styles(styles: Wanted | Sequence[Wanted], settings: Settings | None = None) -> list[StyleFile]:
     """Every style wanted: one, or several with weights; InvalidStyle or InvalidParameter with the cure."""
+    settings = settings or Settings.load()
     several = isinstance(styles, Sequence) and not isinstance(styles, str) and not _is_pair(styles)
     wanted: Sequence[Wanted] = styles if several else [styles]  # type: ignore[assignment, list-item]
     pairs = [item if isinstance(item, tuple) else (item, 1.0) for item in wanted]
-    return [replace(load_style(style), weight=weight) for style, weight in pairs]
+    return [replace(load_style(style, settings), weight=weight) for style, weight in pairs]
+
+
+def shown_name(path: Path) -> str:
+    """A file's name without its suffix, for people: what is no UTF-8 or can't be printed is replaced."""
+    text = path.stem.encode(errors="replace").decode()
+    return "".join(char if char.isprintable() else "�" for char in text)
 
 
 def _is_pair(styles: object) -> bool:
@@ -52,13 +60,16 @@ def _is_pair(styles: object) -> bool:
     )
 
 
-def load_style(style: str | Path) -> StyleFile:
+def load_style(style: str | Path, settings: Settings | None = None) -> StyleFile:
     """A style image's bytes, from a file or by a built-in name; InvalidStyle with the cure."""
-    path = Path(style)
-    if path.is_file():
-        return _style_from_file(path)
-    text = str(style)
-    if path.suffix or "/" in text or path.exists():
+    path, text = Path(style), str(style)
+    try:
+        is_file, exists = path.is_file(), path.exists()
+    except OSError as error:  # a name too long, a folder one may not enter
+        raise InvalidStyle(f"--style {text}: {error.strerror}; give a picture's path", path=text) from error
+    if is_file:
+        return _style_from_file(path, settings or Settings.load())
+    if path.suffix or "/" in text or exists:
         raise InvalidStyle(
             f"--style {text}: no such image file; give a picture, or a name from `farm styles`", path=text
         )
@@ -68,30 +79,19 @@ def load_style(style: str | Path) -> StyleFile:
     return StyleFile(text, data, Media(hashlib.sha256(data).hexdigest(), ".png", len(data)))
 
 
-def _style_from_file(path: Path) -> StyleFile:
+def _style_from_file(path: Path, settings: Settings) -> StyleFile:
     size_bytes = path.stat().st_size
     if not 0 < size_bytes <= MAX_STYLE_BYTES:
         raise InvalidStyle(f"--style {path}: {size_bytes} bytes is no picture; give a PNG or JPEG", path=str(path))
-    data = path.read_bytes()
-    import cv2
-    import numpy as np
-
-    # The size is read by decoding at an eighth first: a small file can claim a huge picture.
     try:
-        small = cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_REDUCED_COLOR_8)
-        image = (
-            None
-            if small is None or small.size * 64 // 3 > MAX_STYLE_PIXELS
-            else cv2.imdecode(np.frombuffer(data, np.uint8), cv2.IMREAD_COLOR)
-        )
-    except cv2.error:
-        image = None
-    if image is None:
-        raise InvalidStyle(f"--style {path}: not a picture that can be read; give a PNG or JPEG", path=str(path))
-    if min(image.shape[:2]) < 16:
-        raise InvalidStyle(
-            f"--style {path}: {image.shape[1]}×{image.shape[0]} px is too small; give 16 px or more", path=str(path)
-        )
+        width, height = sandbox.check_picture(path, settings)
+        data = path.read_bytes()
+    except InvalidStyle as error:
+        raise InvalidStyle(f"--style {error.message}", path=str(path)) from error
+    except OSError as error:
+        raise InvalidStyle(f"--style {path} can't be read: {error.strerror}; check it", path=str(path)) from error
+    if min(width, height) < 16:
+        raise InvalidStyle(f"--style {path}: {width}×{height} px is too small; give 16 px or more", path=str(path))
     suffix = path.suffix.lower()
     suffix = suffix if suffix in (".png", ".jpg", ".jpeg", ".webp", ".bmp", ".tif", ".tiff") else ".img"
-    return StyleFile(path.stem, data, Media(hashlib.sha256(data).hexdigest(), suffix, size_bytes))
+    return StyleFile(shown_name(path), data, Media(hashlib.sha256(data).hexdigest(), suffix, size_bytes))

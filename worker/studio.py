@@ -20,7 +20,7 @@ from farm.contract.plan import FrameRange
 from farm.contract.spec import Spec
 from farm.executor import Run
 from farm.media import MediaCache
-from farm.png import png_read
+from farm.sandbox import read_picture
 from farm.settings import Settings
 from farm.store import Store
 from farm.video import FrameIndex, decode
@@ -107,7 +107,7 @@ class Studio:
 
     def _make_painter(self, spec: Spec, size_hw: tuple[int, int], colors: ColorStatistics | None) -> Painter:
         network = self._network(spec.params.backbone, spec.weights_sha256)
-        styles = [(png_read(self._media.path(item.media).read_bytes()), item.weight) for item in spec.styles]
+        styles = [(read_picture(self._media.path(item.media), self._settings), item.weight) for item in spec.styles]
         return Painter(network, spec.params, styles, size_hw=size_hw, device=self.device.torch_name, colors=colors)
 
     def _load_network(self, backbone: str, weights_sha256: str) -> Network:

@@ -89,11 +89,13 @@ def weighted(text: str) -> tuple[str, float]:
 
 def check(request: Request) -> None:
     """Return if clip and style can be used; InvalidClip or InvalidStyle if not. Needs no farm."""
-    from farm import video
+    from farm import sandbox
+    from farm.settings import Settings
     from farm.style_file import load_styles
 
-    load_styles(request.styles)
-    video.check(Path(request.clip))
+    settings = Settings.load()
+    load_styles(request.styles, settings)
+    sandbox.check_clip(request.clip, settings)
 
 
 def check_target(target: str, suffix: str, clip: str | None = None) -> None:

@@ -18,6 +18,8 @@
     │   ├── LedgerUnavailable      Redis does not answer                           exit 8
     │   ├── ObjectNotFound         the key is not in the store (yet)               exit 1
     │   ├── CorruptObject          bytes read do not have the SHA-256 written      exit 1
+    │   ├── FrameDamaged           a stored frame is lost, or another one          exit 1
+    │   ├── DecoderFailed          a decoder crashed, hung or took too much        exit 2
     │   ├── TaskStuck              a task showed no sign of life                   exit 1
     │   ├── StackError             a part of the private farm did not start        exit 9
     │   └── WaitTimeout            waited as long as asked, not done yet           exit 10
@@ -27,7 +29,8 @@
         ├── JobPaused              the job was paused
         └── ShuttingDown           this process was asked to end
 
-Messages say what, the actual value, and the cure. Facts are attributes too, for programs.
+Messages say what, the actual value, and the cure. Facts are attributes too, for programs. They may quote names from
+anywhere, so a message is one printable line whatever was in them.
 """
 
 from __future__ import annotations
@@ -39,8 +42,8 @@ class FarmError(Exception):
     exit_code = 1
 
     def __init__(self, message: str, **facts: object) -> None:
-        super().__init__(message)
-        self.message = message
+        self.message = message if message.isprintable() else _printable(message)
+        super().__init__(self.message)
         self.facts = facts
 
     def __getattr__(self, name: str) -> object:
@@ -51,6 +54,10 @@ class FarmError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         return (_rebuilt, (type(self), self.message, self.facts))
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "�" for char in " ".join(text.split()))
 
 
 def _rebuilt(kind: type[FarmError], message: str, facts: dict[str, object]) -> FarmError:
@@ -143,6 +150,19 @@ class ObjectNotFound(RetryableError):
 
 class CorruptObject(RetryableError):
     """The bytes read do not have the SHA-256 they were written with. Facts: `key`."""
+
+
+class DecoderFailed(RetryableError):
+    """The process that decoded a clip or a picture crashed, hung, or took more than it may. Facts: `path`."""
+
+    exit_code = 2
+
+
+class FrameDamaged(RetryableError):
+    """A stored frame is missing, is no picture, or is not the one its maker's manifest names.
+
+    Facts: `frame` (its number), `key`, `stored` (a `farm.contract.messages.StoredFrame` as text).
+    """
 
 
 class TaskStuck(RetryableError):

@@ -70,7 +70,7 @@ def plan(payload: dict[str, Any]) -> None:
     """Index a clip and cut it in chunks."""
     from farm.coordinator.planning import plan_job
 
-    parts().executor.execute(from_plain(TaskMessage, payload), lambda run: plan_job(run, _media()))
+    parts().executor.execute(from_plain(TaskMessage, payload), lambda run: plan_job(run, _media(), settings))
 
 
 @app.task(name=STAGE_TASK[Stage.ASSEMBLE])

@@ -4,35 +4,30 @@ from __future__ import annotations
 
 import logging
 
-from farm import shots, video
+from farm import sandbox, video
 from farm.contract import keys
 from farm.contract.codec import to_json
 from farm.executor import Outcome, Run
 from farm.media import MediaCache
 from farm.plan import make_plan
+from farm.settings import Settings
 
 log = logging.getLogger(__name__)
 
 
-def plan_job(run: Run, media: MediaCache) -> Outcome:
-    """Write `index.json` and `plan.json`. The clip is decoded once, for its times and its cuts together."""
+def plan_job(run: Run, media: MediaCache, settings: Settings) -> Outcome:
+    """Write `index.json` and `plan.json`. The clip is decoded once, for its times and its cuts together, in a child."""
     spec = run.spec
     with run.span("fetch"):
         clip = media.path(spec.source)
-    detector = shots.CutDetector()
-
-    def on_frame(number: int, image_bgr: shots.Image) -> None:
-        run.check()
-        detector.add(number, image_bgr)
-
     with run.span("index"):
-        index = video.index(clip, on_frame)
+        index, cuts = sandbox.index_clip(clip, settings, on_wait=run.check)
     size_wh = video.frame_size(index.width, index.height, spec.size_px)
     params = spec.params
     plan = make_plan(
         index.frame_count,
         size_wh,
-        detector.cuts(),
+        cuts,
         spec.chunk_frames,
         params.blend_frames,
         index.sha256,

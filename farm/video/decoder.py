@@ -16,8 +16,8 @@ import av.error
 
 from farm.contract.errors import InvalidClip, InvalidParameter
 from farm.video.picture import Converter
-from farm.video.source import LIMITS, Limits, decoded, reading
-from farm.video.timeline import FrameIndex, checksum
+from farm.video.source import Limits, decoded, reading
+from farm.video.timeline import FrameIndex, checksum, planned_limits
 
 if TYPE_CHECKING:
     import numpy as np
@@ -33,17 +33,18 @@ def decode(
     start: int,
     stop: int,
     size_wh: tuple[int, int] | None = None,
-    *,
-    limits: Limits = LIMITS,
 ) -> Iterator[NDArray[np.uint8]]:
-    """Frames `[start, stop)` in order, each (H, W, 3) uint8 sRGB, as shown, scaled to `size_wh` (None: as it is)."""
+    """Frames `[start, stop)` in order, each (H, W, 3) uint8 sRGB, as shown, scaled to `size_wh` (None: as it is).
+
+    The decoder gets what the index says the clip needs, and no more.
+    """
     if not 0 <= start <= stop <= index.frame_count:
         raise InvalidParameter(
             f"frames {start} … {stop} are outside the clip; it has {index.frame_count}", start=start, stop=stop
         )
     size = size_wh or (index.width, index.height)
     converter = Converter()
-    for frame in _exact(path, index, start, stop, limits):
+    for frame in _exact(path, index, start, stop, planned_limits(index)):
         yield converter.rgb(frame, index.orientation, index.color, size)
 
 

@@ -26,7 +26,7 @@ from farm.contract.spec import Output
 from farm.video.color import SWS_MATRIX, ColorTags
 from farm.video.profiles import THREADS, Profile, profile
 from farm.video.source import opened
-from farm.video.timeline import FrameIndex
+from farm.video.timeline import FrameIndex, planned_limits
 from farm.video.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def _write(part: Path, job: _Job, images: Iterator[NDArray[np.uint8]]) -> Encode
     first = _first(images, job.source)
     height, width = first.shape[:2]
     tags = how.tags(index.color.film(index.coded_width, index.coded_height))
-    with opened(job.source) as (clip, _), _container(part, how, times.base) as film:
+    with opened(job.source, planned_limits(index)) as (clip, _), _container(part, how, times.base) as film:
         film.metadata.update(job.metadata)
         stream = _video_stream(film, how, times, (width, height), tags)
         tracks = Tracks(clip, film, how.container, index.origin * index.seconds_per_tick)

@@ -13,7 +13,7 @@ import av.error
 from farm.contract.errors import InvalidClip
 from farm.video.color import ColorTags, tags_of
 from farm.video.geometry import orientation_of
-from farm.video.source import LIMITS, Limits, decoded, reading
+from farm.video.source import LIMITS, Beat, Limits, decoded, packets, reading
 from farm.video.timeline import pixel_aspect, shown_size, time_base
 
 if TYPE_CHECKING:
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 _STATES_DURATION = ("matroska", "flv", "asf")
 _MAX_GOP_BYTES = 64 * 1024 * 1024
+_MAX_GOP_FRAMES = 600
+_MAX_GOP_PIXELS = 4 * 10**9
 _TAIL_S = 1.0
 """A clip whose last packet ends this much before the duration its header states is cut short."""
 
@@ -63,14 +65,17 @@ def probe(path: Path | str, *, limits: Limits = LIMITS) -> VideoInfo:
         return _info(path, container, stream, _first_frame(path, container, stream))
 
 
-def check(path: Path | str, *, limits: Limits = LIMITS) -> VideoInfo:
-    """`probe`, then read every packet and decode the last GOP: InvalidClip where the file is cut short."""
+def check(path: Path | str, *, limits: Limits = LIMITS, on_beat: Beat = lambda: None) -> VideoInfo:
+    """`probe`, then read every packet and decode the last GOP: InvalidClip where the file is cut short.
+
+    `on_beat()` is called at every packet and picture.
+    """
     info = probe(path, limits=limits)
     with reading(path, limits) as (container, stream):
         _check_index(path, container, stream)
-        packets = _packets(container, stream)
-        _check_packets(path, info, packets, (container.duration or 0) / av.time_base)
-        _check_last_frames(path, stream, packets.last_gop)
+        found = _read_packets(container, stream, on_beat)
+        _check_packets(path, info, found, (container.duration or 0) / av.time_base)
+        _check_last_frames(path, stream, found.last_gop, on_beat)
         return info
 
 
@@ -140,10 +145,13 @@ class _Packets:
     last_gop: list[av.Packet[Any]]  # from the last keyframe on
 
 
-def _packets(container: InputContainer, stream: VideoStream) -> _Packets:
+def _read_packets(container: InputContainer, stream: VideoStream, on_beat: Beat) -> _Packets:
     count, corrupt, held_bytes, stop_s = 0, 0, 0, Fraction(0)
     last_gop: list[av.Packet[Any]] = []
-    for packet in container.demux():
+    frame_pixels = max(1, stream.codec_context.width * stream.codec_context.height)
+    max_frames = min(_MAX_GOP_FRAMES, max(2, _MAX_GOP_PIXELS // frame_pixels))
+    for packet in packets(container):
+        on_beat()
         if packet.pts is not None:
             stop_s = max(stop_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
         if packet.stream.index != stream.index or (packet.size == 0 and packet.dts is None):
@@ -153,27 +161,30 @@ def _packets(container: InputContainer, stream: VideoStream) -> _Packets:
         if packet.is_keyframe:
             last_gop, held_bytes = [], 0
         held_bytes += packet.size
-        if held_bytes <= _MAX_GOP_BYTES:
+        if held_bytes <= _MAX_GOP_BYTES and len(last_gop) < max_frames:
             last_gop.append(packet)
     return _Packets(count, corrupt, float(stop_s), last_gop)
 
 
-def _check_packets(path: Path | str, info: VideoInfo, packets: _Packets, declared_s: float) -> None:
+def _check_packets(path: Path | str, info: VideoInfo, found: _Packets, declared_s: float) -> None:
     """AVI states its number of frames, Matroska, FLV and ASF their duration: the packets must reach it."""
-    if packets.corrupt:
-        raise _cut_short(path, f"{packets.corrupt} of {packets.count} frames are broken")
+    if found.corrupt:
+        raise _cut_short(path, f"{found.corrupt} of {found.count} frames are broken")
     declared = info.declared_frames or 0
-    if info.container == "avi" and packets.count < declared:
-        raise _cut_short(path, f"{packets.count} of {declared} frames are there")
-    if info.container.startswith(_STATES_DURATION) and packets.stop_s < declared_s - _TAIL_S:
-        raise _cut_short(path, f"{packets.stop_s:.1f} of {declared_s:.1f} s are there")
+    if info.container == "avi" and found.count < declared:
+        raise _cut_short(path, f"{found.count} of {declared} frames are there")
+    if info.container.startswith(_STATES_DURATION) and found.stop_s < declared_s - _TAIL_S:
+        raise _cut_short(path, f"{found.stop_s:.1f} of {declared_s:.1f} s are there")
 
 
-def _check_last_frames(path: Path | str, stream: VideoStream, last_gop: list[av.Packet[Any]]) -> None:
+def _check_last_frames(path: Path | str, stream: VideoStream, last_gop: list[av.Packet[Any]], on_beat: Beat) -> None:
     stream.codec_context.flush_buffers()
     decoder = stream.codec_context
     try:
-        frames = sum(len(decoder.decode(packet)) for packet in (*last_gop, None))
+        frames = 0
+        for packet in (*last_gop, None):
+            on_beat()
+            frames += len(decoder.decode(packet))
     except av.error.FFmpegError as error:
         raise _cut_short(path, f"its last frames can't be decoded ({error.strerror})") from error
     if frames == 0:

@@ -6,6 +6,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from farm.contract.errors import FilmMismatch, InvalidClip
+from farm.video.source import UNLIMITED
 from farm.video.timeline import FrameIndex, index
 
 _SOUND_SLACK_US = 100_000
@@ -18,7 +19,7 @@ def read_back(path: Path | str, source: FrameIndex, size_wh: tuple[int, int] | N
     Compared: number of frames, every frame's time, size (where `size_wh` is given), start and end of each sound track.
     """
     try:
-        film = index(path)
+        film = index(path, limits=UNLIMITED)
     except InvalidClip as error:
         raise _mismatch(path, f"it can't be read: {error}") from error
     if film.frame_count != source.frame_count:

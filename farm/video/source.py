@@ -1,12 +1,18 @@
-"""Opening a clip as the hostile input it is: local files and real video containers only, within limits."""
+"""Opening a clip as the hostile input it is: local files and real video containers only, within limits.
+
+What a header says is checked when the clip is opened; what the stream then does, by the decoder's own `max_pixels`, by
+the callers' counts of frames, and by `packets`, which ends a file that gives out more data than it can hold.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import errno
+import math
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import av
 import av.error
@@ -16,6 +22,7 @@ from farm.contract.errors import InvalidClip
 
 if TYPE_CHECKING:
     from av.container import InputContainer
+    from av.stream import Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
 
@@ -24,6 +31,14 @@ FORMATS = (
     "3gp,asf,av1,avi,dv,flv,gxf,h264,hevc,ivf,m4v,matroska,mov,mp4,mpeg,mpegts,mpegvideo,mxf,nut,obu,ogg,"
     "rm,vc1,webm,wtv,yuv4mpegpipe"
 )
+PACKET_RATIO = 100
+"""Times its own size that a file's packets may be in all: an index can name the same bytes again and again."""
+PACKET_SLACK_BYTES = 64 * 2**20
+_PACKET_COST_BYTES = 64  # so that empty packets are counted, too
+
+Beat = Callable[[], None]
+"""Called at every packet or picture: decoding goes on."""
+
 _OPTIONS = {"protocol_whitelist": "file", "format_whitelist": FORMATS, "max_streams": "64"}
 
 _IMAGES = (
@@ -49,6 +64,8 @@ class Limits:
 
 
 LIMITS = Limits()
+UNLIMITED = Limits(pixels=2**31 - 1, frames=2**62, duration_s=math.inf)
+"""For films of our own making."""
 
 
 @contextmanager
@@ -60,6 +77,7 @@ def opened(path: Path | str, limits: Limits = LIMITS) -> Iterator[tuple[InputCon
             f"file:{file}", mode="r", metadata_errors="replace", options=_OPTIONS | {"max_pixels": str(limits.pixels)}
         )
     except (av.error.FFmpegError, ValueError, OSError) as error:
+        _raise_lack_of_memory(error)
         raise _not_a_clip(file, error) from error
     with container:
         yield container, _video_stream(container, file, limits)
@@ -72,13 +90,28 @@ def reading(path: Path | str, limits: Limits = LIMITS) -> Iterator[tuple[InputCo
         try:
             yield clip
         except av.error.FFmpegError as error:
+            _raise_lack_of_memory(error)
             message = f"{path} can't be read: {error.strerror or error}; export or download it again"
             raise InvalidClip(message, path=str(path)) from error
 
 
+def packets(container: InputContainer, *streams: Stream) -> Iterator[av.Packet[Any]]:
+    """Every packet of `streams` (none: of all); InvalidClip where they are more than the file can hold."""
+    left_bytes = PACKET_RATIO * container.size + PACKET_SLACK_BYTES
+    for packet in container.demux(*streams):
+        left_bytes -= packet.size + _PACKET_COST_BYTES
+        if left_bytes < 0:
+            name = container.name.removeprefix("file:")
+            raise InvalidClip(
+                f"{name} gives out more than {PACKET_RATIO} times its {container.size} bytes; export it again",
+                path=name,
+            )
+        yield packet
+
+
 def decoded(container: InputContainer, stream: VideoStream) -> Iterator[VideoFrame]:
     """Every picture the stream yields from here on; broken packets are passed over as players do."""
-    for packet in container.demux(stream):
+    for packet in packets(container, stream):
         yield from pictures_of(packet)
 
 
@@ -94,7 +127,11 @@ def _local_file(path: Path | str) -> Path:
     if "://" in str(path):
         raise InvalidClip(f"{path} is an address, not a file; download the clip first", path=str(path))
     file = Path(path)
-    if not file.exists():
+    try:
+        exists = file.exists()
+    except OSError as error:  # a name too long, a folder one may not enter
+        raise InvalidClip(f"{file} can't be read: {error.strerror}; check the path", path=str(file)) from error
+    if not exists:
         raise InvalidClip(f"{file} does not exist; check the path", path=str(file))
     if not file.is_file():
         raise InvalidClip(f"{file} is not a file; give one video file", path=str(file))
@@ -119,6 +156,12 @@ def image_kind(file: Path) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WebP"
     return _IMAGE_BRANDS.get(head[8:12]) if head[4:8] == b"ftyp" else None
+
+
+def _raise_lack_of_memory(error: Exception) -> None:
+    """Not the clip's fault, or not the clip's alone; EAGAIN is a decoder's thread that found none."""
+    if getattr(error, "errno", None) in (errno.ENOMEM, errno.EAGAIN):
+        raise MemoryError(str(error)) from error
 
 
 def _not_a_clip(file: Path, error: Exception) -> InvalidClip:
@@ -156,8 +199,14 @@ def _video_stream(container: InputContainer, file: Path, limits: Limits) -> Vide
         raise InvalidClip(
             f"{file} is {seconds:.0f} s long, more than {limits.duration_s:.0f} s; cut it", path=str(file)
         )
+    context.options = {"max_pixels": str(_decoder_pixels(context.width, context.height, limits))}
     context.thread_type = "AUTO"
     return stream
+
+
+def _decoder_pixels(width: int, height: int, limits: Limits) -> int:
+    """What the decoder may allocate: sizes change within streams, and its buffers are padded by up to 128 px a side."""
+    return limits.pixels + min(128 * (width + height), limits.pixels) + 128 * 128
 
 
 def _kinds(container: InputContainer) -> str:

@@ -20,7 +20,7 @@ from farm.contract.errors import InvalidClip
 from farm.video.color import ColorTags, tags_of
 from farm.video.geometry import Orientation, orientation_of
 from farm.video.picture import Converter
-from farm.video.source import LIMITS, Limits, pictures_of, reading
+from farm.video.source import LIMITS, UNLIMITED, Beat, Limits, packets, pictures_of, reading
 
 if TYPE_CHECKING:
     import av
@@ -130,18 +130,25 @@ class _Track:
         self.last_duration = frame.duration or 0
 
 
-def index(path: Path | str, on_frame: Watcher | None = None, *, limits: Limits = LIMITS) -> FrameIndex:
+def index(
+    path: Path | str,
+    on_frame: Watcher | None = None,
+    *,
+    limits: Limits = LIMITS,
+    on_beat: Beat = lambda: None,
+) -> FrameIndex:
     """Decode the whole clip once and note when each frame is shown.
 
     `on_frame(number, image)` sees every frame, (h, w, 3) uint8 BGR, longer side at most 256 px, so that scene cuts
-    are found in the same pass.
+    are found in the same pass. `on_beat()` is called at every packet.
     """
     with reading(path, limits) as (container, stream):
         nominal = nominal_ticks(stream)
         track, spans = _Track(), _Spans()
         watch = _watching(on_frame)
         streams = [stream, *container.streams.audio]
-        for packet in container.demux(streams):
+        for packet in packets(container, *streams):
+            on_beat()
             if packet.stream.index != stream.index:
                 spans.add(packet)
                 continue
@@ -152,6 +159,12 @@ def index(path: Path | str, on_frame: Watcher | None = None, *, limits: Limits =
         if track.first is None:
             raise InvalidClip(f"{path} has no frame that can be decoded; export it again", path=str(path))
         return _frame_index(container, stream, track, spans.sound())
+
+
+def planned_limits(index: FrameIndex) -> Limits:
+    """What decoding an indexed clip may take. Sizes change within some streams: up to four times the first frame's."""
+    pixels = max(4 * index.coded_width * index.coded_height, 2**20)
+    return Limits(pixels, UNLIMITED.frames, UNLIMITED.duration_s)
 
 
 def checksum(frame: VideoFrame) -> int:

@@ -16,6 +16,8 @@ import av.error
 from av.codec.context import Flags
 from av.subtitles.subtitle import SubtitleSet
 
+from farm.video.source import packets
+
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
     from av.stream import Stream
@@ -143,7 +145,7 @@ class Tracks:
             if track is not None:
                 self._tracks[stream.index] = track
         streams = [stream for stream in source.streams if stream.index in self._tracks]
-        self._packets = source.demux(streams) if streams else iter(())
+        self._packets = packets(source, *streams) if streams else iter(())
         self._waiting: list[Packet] = []
 
     def until(self, time_s: Fraction) -> Iterator[Packet]:

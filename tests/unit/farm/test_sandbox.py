@@ -1,0 +1,144 @@
+"""Decoding in a child that crashes, hangs, takes too much or talks nonsense: one typed line, and no child left."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import psutil
+import pytest
+from clips import make_clip, picture
+
+from farm import sandbox, shots, video
+from farm.contract.codec import to_plain
+from farm.contract.errors import DecoderFailed, InvalidClip, InvalidStyle, JobPaused
+from farm.sandbox import Request
+from farm.settings import Settings
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_clip(tmp_path_factory.mktemp("sandbox") / "clip.mp4", frames=30, cuts=(15,), audio="aac").path
+
+
+@pytest.fixture
+def settings(tmp_path: Path) -> Iterator[Settings]:
+    yield Settings(home=tmp_path, cache_dir=tmp_path)
+    assert psutil.Process().children() == []
+
+
+@pytest.fixture
+def pipe(tmp_path: Path) -> Path:
+    """A file that a reader waits on for ever."""
+    os.mkfifo(tmp_path / "pipe.png")
+    return tmp_path / "pipe.png"
+
+
+def child() -> psutil.Process:
+    (found,) = psutil.Process().children()
+    return found
+
+
+def test_the_index_and_the_cuts_are_those_found_without_a_child(clip: Path, settings: Settings) -> None:
+    detector = shots.CutDetector()
+    index = video.index(clip, detector.add)
+    assert sandbox.index_clip(clip, settings) == (index, detector.cuts())
+    assert detector.cuts() == (15,)
+
+
+def test_a_picture_comes_back_pixel_for_pixel(settings: Settings, tmp_path: Path) -> None:
+    image = picture(3)
+    cv2.imwrite(str(tmp_path / "a.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+    assert np.array_equal(sandbox.read_picture(tmp_path / "a.png", settings), image)
+    assert sandbox.check_picture(tmp_path / "a.png", settings) == (96, 64)
+
+
+def test_what_the_child_refuses_is_refused_in_its_words(clip: Path, settings: Settings, tmp_path: Path) -> None:
+    cut = tmp_path / "cut.mp4"
+    cut.write_bytes(clip.read_bytes()[:-200])
+    with pytest.raises(InvalidClip, match=r"cut\.mp4 is cut short") as caught:
+        sandbox.check_clip(cut, settings)
+    assert caught.value.path == str(cut)
+    with pytest.raises(InvalidStyle, match=r"clip\.mp4: not a picture that can be read"):
+        sandbox.check_picture(clip, settings)
+
+
+def test_the_settings_limits_reach_the_child(clip: Path, settings: Settings, tmp_path: Path) -> None:
+    with pytest.raises(InvalidClip, match="has 30 frames, more than 29; cut it"):
+        sandbox.check_clip(clip, replace(settings, max_frames=29))
+    with pytest.raises(InvalidClip, match=r"is 96×64, more than 6000 pixels"):
+        sandbox.check_clip(clip, replace(settings, max_pixels=6000))
+    with pytest.raises(InvalidClip, match="is 1 s long, more than 0 s"):
+        sandbox.index_clip(clip, replace(settings, max_duration_s=0.3))
+    cv2.imwrite(str(tmp_path / "a.png"), picture(0))
+    with pytest.raises(InvalidStyle, match=r"a\.png: more than 6000 pixels; export it smaller"):
+        sandbox.check_picture(tmp_path / "a.png", replace(settings, max_pixels=6000))
+
+
+def test_a_decoder_that_crashes_is_one_line(clip: Path, settings: Settings) -> None:
+    with pytest.raises(DecoderFailed, match=r"clip\.mp4: the decoder crashed on it \(SIGSEGV\); export it again"):
+        sandbox.index_clip(clip, settings, on_wait=lambda: child().send_signal(signal.SIGSEGV))
+
+
+def test_a_decoder_that_hangs_is_ended(pipe: Path, settings: Settings) -> None:
+    with pytest.raises(DecoderFailed, match=r"hung on it, silent for 1 s; .* raise FARM_DECODE_SILENT_S"):
+        sandbox.check_picture(pipe, replace(settings, decode_silent_s=0.5))
+
+
+def test_a_memory_bomb_is_ended(settings: Settings, tmp_path: Path) -> None:
+    cv2.imwrite(str(tmp_path / "large.png"), np.zeros((8000, 8000), np.uint8))  # 200 kB in the file, 192 MB in memory
+    with pytest.raises(DecoderFailed, match=r"needs more than 512 MB of memory; .* raise FARM_DECODE_MEMORY_MB"):
+        sandbox.check_picture(tmp_path / "large.png", replace(settings, decode_memory_mb=512))
+
+
+def test_what_stops_the_parent_stops_the_child(clip: Path, settings: Settings) -> None:
+    def stop() -> None:
+        raise JobPaused("paused")
+
+    with pytest.raises(JobPaused):
+        sandbox.index_clip(clip, settings, on_wait=stop)
+
+
+def test_the_child_has_no_secrets(settings: Settings, pipe: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its whole environment is looked at, while it hangs."""
+    monkeypatch.setenv("FARM_S3_SECRET_KEY", "hush-hush")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "hush-hush")
+    environ = sandbox._environ(replace(settings, s3_secret_key="hush-hush", redis_url="redis://:hush-hush@host"))
+    assert "hush-hush" not in str(environ)
+    assert set(environ) & {"FARM_S3_SECRET_KEY", "AWS_SECRET_ACCESS_KEY", "HOME"} == set()
+
+
+def start(path: Path, function: str) -> subprocess.Popen[bytes]:
+    request = Request(function, str(path), 10**6, 10, 1.0, 2**32, 60, 2**20)
+    started = subprocess.Popen(
+        [sys.executable, "-m", "farm.sandboxed"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert started.stdin is not None
+    started.stdin.write(json.dumps(to_plain(request)).encode() + b"\n")
+    started.stdin.flush()
+    return started
+
+
+def test_a_child_dies_with_its_parent(pipe: Path) -> None:
+    """The end of its stdin is all that it sees of that."""
+    orphan = start(pipe, "picture")
+    assert orphan.stdout is not None
+    assert orphan.stdout.read(1) == b"\n"  # it is at work
+    began_s = time.monotonic()
+    orphan.communicate(timeout=20)
+    assert orphan.returncode == 1
+    assert time.monotonic() - began_s < 10
+
+
+def test_a_child_runs_nothing_but_its_list(pipe: Path) -> None:
+    out, _ = start(pipe, "system").communicate(timeout=20)
+    assert json.loads(out)["error"] == "KeyError"
