@@ -5,6 +5,7 @@ The work itself is a function of a `Run`; it knows no lease, no queue and no ret
     it returns an Outcome     -> manifest into the store, task `succeeded`
     Interrupted               -> the task goes back; no attempt is used up
     the store or Redis away   -> the task goes back for a while; no attempt is used up
+    FrameDamaged              -> the task goes back until the frame is made again; not without end
     a PermanentError          -> task `failed`
     anything else             -> `retrying`, on another worker first, or `failed` after the last attempt
     no sign of life           -> the same, and this process ends
@@ -27,6 +28,7 @@ from farm.contract import keys
 from farm.contract.codec import from_json, to_json
 from farm.contract.errors import (
     FarmError,
+    FrameDamaged,
     Interrupted,
     JobCanceled,
     LeaseLost,
@@ -123,6 +125,8 @@ class Executor:
             self._work(attempt, work)
         except Interrupted as stop:
             self._give_back(attempt.lease, stop)
+        except FrameDamaged as error:
+            self._await_frame(attempt, error)
         except Exception as error:
             self._fail(attempt, error)
 
@@ -151,7 +155,7 @@ class Executor:
                 versions=outcome.versions,
             )
             self.store.put_once(keys.manifest(message.job, message.task), to_json(manifest), "application/json")
-        if not self._settle(lease, TaskState.SUCCEEDED, error=""):
+        if not self._settle(lease, TaskState.SUCCEEDED, error="", damaged=()):
             raise LeaseLost(f"the lease of {lease.task} ended while its manifest was written", task=str(lease.task))
         self._note_health(None, "")
         log.info("done in %.1f s", time.time() - started_s, extra=_facts(message))
@@ -160,6 +164,16 @@ class Executor:
         after = TaskState.CANCELED if isinstance(stop, JobCanceled) else TaskState.WAITING
         self._settle(lease, after)
         log.info("given back: %s", stop, extra=_facts(lease))
+
+    def _await_frame(self, attempt: _Attempt, error: FrameDamaged) -> None:
+        """Not this attempt's fault: a coordinator sees to it that the frame is made again."""
+        why, found = retries.reason(error), retries.damaged(attempt.record, error)
+        times = found.count(found[-1])
+        log.error("can't go on: %s", why, extra=_facts(attempt.lease))
+        if times < retries.DAMAGED_TIMES:
+            self._settle(attempt.lease, TaskState.WAITING, error=why, damaged=found)
+        else:
+            self._settle(attempt.lease, TaskState.FAILED, error=f"{why}, found so {times} times", damaged=())
 
     def _fail(self, attempt: _Attempt, error: Exception) -> None:
         lease, verdict, why = attempt.lease, retries.verdict(error), retries.reason(error)

@@ -46,6 +46,7 @@ class TaskRecord:
     token: str = ""  # of its lease
     failed_on: tuple[str, ...] = ()  # workers on which attempts failed, each once, the last one last
     failed_s: float = 0.0  # when the last attempt failed
+    damaged: tuple[str, ...] = ()  # stored frames it could not use since it was last done, each time; the last one last
 
 
 @dataclass(frozen=True, slots=True)

@@ -337,5 +337,6 @@ def _task_record(raw: str) -> TaskRecord:
     plain = json.loads(raw)
     known = {info.name for info in fields(TaskRecord)}
     # Redis' cjson writes an empty list as {}.
-    plain |= {"state": TaskState(plain["state"]), "failed_on": tuple(plain.get("failed_on") or ())}
+    plain |= {name: tuple(plain.get(name) or ()) for name in ("failed_on", "damaged")}
+    plain["state"] = TaskState(plain["state"])
     return replace(TaskRecord(), **{name: value for name, value in plain.items() if name in known})

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from farm.contract.errors import (
     AccessDenied,
     FarmError,
+    FrameDamaged,
     LedgerUnavailable,
     PermanentError,
     RetryableError,
@@ -34,10 +35,13 @@ RETRY_MAX_S = 60.0
 SERVICE_PAUSE_S = 5.0
 """A task that met a store or a Redis that is away is tried again after this long."""
 
+DAMAGED_TIMES = 3
+"""A task that finds the same stored frame damaged so often fails: the store does not keep what it is given."""
+
 _WORKERS_FAULT = (WeightsMismatch, AccessDenied)
 """Permanent errors that are a worker's, not a task's: it has other weights, or other credentials."""
 
-_SERVICES_FAULT = (StoreUnavailable, LedgerUnavailable)
+_SERVICES_FAULT = (StoreUnavailable, LedgerUnavailable, FrameDamaged)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +73,11 @@ def reason(error: Exception) -> str:
 def retry_delay_s(attempt: int) -> float:
     """The pause after the `attempt`-th attempt failed; attempts count from 1."""
     return float(min(RETRY_MAX_S, RETRY_BASE_S * 2.0 ** (attempt - 1)))
+
+
+def damaged(record: TaskRecord, error: FrameDamaged) -> tuple[str, ...]:
+    """The damaged frames a task found, with one more."""
+    return (*record.damaged, str(error.stored))
 
 
 def failed_on(record: TaskRecord, worker: str) -> tuple[str, ...]:

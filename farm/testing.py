@@ -109,10 +109,9 @@ class MemoryStore:
 
     def _put_once(self, key: str, data: bytes, sha256: str) -> PutResult:
         with self._lock:
-            if key not in self.objects:
-                self.modified_s[key] = time.time()
-            stored = self.objects.setdefault(key, (data, sha256))
-        return PutResult(key, stored[1], written=stored[0] is data)
+            if free := key not in self.objects:
+                self.objects[key], self.modified_s[key] = (data, sha256), time.time()
+            return PutResult(key, self.objects[key][1], written=free)
 
 
 class MemoryLedger:

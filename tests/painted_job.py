@@ -12,7 +12,7 @@ from synthetic import SyntheticClip
 from farm import video
 from farm.client import Farm
 from farm.contract import keys
-from farm.contract.codec import to_json
+from farm.contract.codec import sha256_hex, to_json
 from farm.contract.messages import FrameRecord, Manifest, Stage, TaskMessage
 from farm.contract.params import Params
 from farm.contract.plan import Plan
@@ -76,12 +76,16 @@ def paint_job(
     store.put(keys.media(source), data)
     for key, value in ((keys.spec, spec), (keys.plan, plan), (keys.index, index)):
         store.put(key(spec.job), to_json(value))
+    sha256 = {}
     for number, frame in enumerate(clip.frames()):
         painted = np.round(frame * 0.8).astype(np.uint8) + np.uint8((levels or {}).get(number, 0))
+        sha256[number] = sha256_hex(png_bytes(painted))
         store.put(final.key(number), png_bytes(painted))
-    for chunk in plan.chunks:
-        records = tuple(FrameRecord(n, "0" * 64, {"style": STYLE_LOSS}) for n in range(chunk.start, chunk.stop))
-        manifest = Manifest(spec.job, Stage.STYLIZE, chunk.start, 1, "worker", "CPU", 1.0, 2.0, records)
-        store.put(keys.manifest(spec.job, manifest.task), to_json(manifest))
+    for stage, items in ((Stage.STYLIZE, plan.chunks), (Stage.BLEND, plan.boundaries)):
+        losses = {"style": STYLE_LOSS} if stage is Stage.STYLIZE else {}
+        for item in items:
+            records = tuple(FrameRecord(n, sha256[n], losses) for n in range(item.start, item.stop))
+            manifest = Manifest(spec.job, stage, item.start, 1, "worker", "CPU", 1.0, 2.0, records)
+            store.put(keys.manifest(spec.job, manifest.task), to_json(manifest))
     farm.ledger.create_job(JobRecord(spec.job, created_s=1.0))
     return PaintedJob(farm, Job(farm, spec.job), plan)

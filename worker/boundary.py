@@ -5,12 +5,12 @@ from __future__ import annotations
 from itertools import pairwise
 
 from farm.contract import keys
-from farm.contract.messages import FrameRecord
+from farm.contract.messages import FrameRecord, Stage, StoredFrame, TaskId
+from farm.contract.plan import Boundary
 from farm.executor import Outcome, Run
-from farm.frames import FinalFrames
-from farm.png import png_read
+from farm.frames import FinalFrames, FrameReader
 from worker.chunk import checking, put_frame, stored
-from worker.engine import blend_frame, carry, raised_cosine_weights
+from worker.engine import Frame, Painted, blend_frame, carry, raised_cosine_weights
 from worker.engine.blend import blend_weight, usual_disagreement
 from worker.studio import Studio
 
@@ -18,17 +18,19 @@ from worker.studio import Studio
 def blend_boundary(run: Run, studio: Studio) -> Outcome:
     """Carry the last final frame before the boundary into the later chunk, fading out over the window.
 
-    A mixture of two paintings is a little soft: a few optimisation steps settle it.
+    A mixture of two paintings is a little soft: a few optimisation steps settle it. A frame with nothing to mix in
+    stays the painted one.
     """
-    window = next(item.frames for item in run.plan.boundaries if item.start == run.message.start)
+    boundary = next(item for item in run.plan.boundaries if item.start == run.message.start)
+    window, reader = boundary.frames, FrameReader(run.store, run.job)
     weights = raised_cosine_weights(len(window))
     final = FinalFrames(run.job, run.plan)
-    first = max(window.start - 2, run.plan.shots[_shot(run, window.start)].start)
+    first = max(window.start - 2, run.plan.shots[boundary.shot].start)
     contents = list(studio.clip(run).frames(first, window.stop))
-    last = png_read(run.store.get(final.key(window.start - 1)))
+    last = reader.frame(final.stored(window.start - 1))
     usual = 0.0
     if first == window.start - 2:
-        before_last = png_read(run.store.get(final.key(first)))
+        before_last = reader.frame(final.stored(first))
         with run.span("flow"):
             usual = usual_disagreement(carry(before_last, contents[0], contents[1], run.spec.params.flow), last)
     records: list[FrameRecord] = []
@@ -38,21 +40,33 @@ def blend_boundary(run: Run, studio: Studio) -> Outcome:
         record = stored(run, key, number)
         if record is None:
             with run.span("get"):
-                painted = png_read(run.store.get(keys.stylized(run.job, number)))
-            with run.span("flow"):
-                carried = carry(last, before, now, run.spec.params.flow)
-            with run.span("blend"):
-                weight = blend_weight(carried, painted, weights[number - window.start], usual)
-                blended = blend_frame(carried, painted, weight)
-            painter = studio.painter(run)
-            with run.span("settle"):
-                settled = painter.settle(now, blended, weight, on_step=checking(run))
-            record = put_frame(run, key, number, settled)
+                painted = _painted(reader, boundary, number)
+            blended = _blended(run, studio, (last, before, now), painted, weights[number - window.start], usual)
+            record = put_frame(run, key, number, blended)
         records.append(record)
-        last = png_read(run.store.get(key))
+        last = reader.frame(StoredFrame(run.message.task, number), record.sha256)
         run.progress(len(records))
     return Outcome(tuple(records), studio.device.title, studio.versions)
 
 
-def _shot(run: Run, start: int) -> int:
-    return next(item.shot for item in run.plan.boundaries if item.start == start)
+def _painted(reader: FrameReader, boundary: Boundary, number: int) -> Painted:
+    """The later chunk's own frame, as it was painted: the window never leaves that chunk."""
+    own = StoredFrame(TaskId(Stage.STYLIZE, boundary.start), number)
+    return Painted(reader.frame(own), reader.record(own).losses, 0)
+
+
+def _blended(
+    run: Run, studio: Studio, way: tuple[Frame, Frame, Frame], painted: Painted, share: float, usual: float
+) -> Painted:
+    """`painted` with the last final frame in it. `way`: that frame, its source frame, and the one it goes to."""
+    last, before, now = way
+    with run.span("flow"):
+        carried = carry(last, before, now, run.spec.params.flow)
+    with run.span("blend"):
+        weight = blend_weight(carried, painted.frame, share, usual)
+        if not weight.any():
+            return painted
+        blended = blend_frame(carried, painted.frame, weight)
+    painter = studio.painter(run)
+    with run.span("settle"):
+        return painter.settle(now, blended, weight, on_step=checking(run))

@@ -1,7 +1,7 @@
 """Anchors and chunks: fetch, paint, put. Knows no Celery.
 
 Every frame starts from the *stored* 8-bit frame before it, and frames are written once, so a chunk
-resumed at any frame gives the same bytes as one that never stopped.
+resumed at any frame gives the same bytes as one that never stopped, and a frame that was lost is painted alone.
 """
 
 from __future__ import annotations
@@ -9,13 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from itertools import pairwise
+from os.path import commonprefix
 
 from farm.contract import keys
-from farm.contract.messages import FrameRecord
+from farm.contract.messages import FrameRecord, Stage, StoredFrame, TaskId
 from farm.contract.params import Coherence
 from farm.contract.plan import Chunk
 from farm.executor import Outcome, Run
-from farm.png import png_bytes, png_read
+from farm.frames import FrameReader
+from farm.png import png_bytes
 from worker.engine import Carried, Frame, Painted, StepProgress, carry, carry_far
 from worker.engine.approach import APPROACH_FRAMES, Approach, approach
 from worker.engine.blend import mixed
@@ -41,27 +43,40 @@ def paint_anchor(run: Run, studio: Studio) -> Outcome:
 def paint_chunk(run: Run, studio: Studio) -> Outcome:
     """All frames of a chunk, each from the one before; the first is its anchor."""
     chunk = _chunk_at(run, run.message.start)
-    data = run.store.get(keys.anchor(run.job, chunk.start))
+    reader, first = FrameReader(run.store, run.job), _anchor(chunk.start)
+    data = reader.data(first)
+    last = reader.picture(first, data)
     result = run.store.put_once(keys.stylized(run.job, chunk.start), data, "image/png")
     records = [FrameRecord(chunk.start, result.sha256, adopted=not result.written)]
-    last = png_read(data)
     run.progress(1)
     contents = studio.clip(run).frames(chunk.start, chunk.stop)
-    resuming, way = True, None
+    there, way = _stored_keys(run, chunk), None
     for number, (before, now) in enumerate(pairwise(_timed(run, contents)), start=chunk.start + 1):
         run.check()
         key = keys.stylized(run.job, number)
-        record = stored(run, key, number) if resuming else None
-        resuming = record is not None
+        record = stored(run, key, number) if key in there else None
         if record is None:
             way = way or _approach(run, studio, chunk)
             carried = way.towards(_carried(run, last, before, now), chunk.stop - number)
             record = put_frame(run, key, number, _next(run, studio, carried, now))
         records.append(record)
         with run.span("get"):
-            last = png_read(run.store.get(key))
+            last = reader.frame(StoredFrame(run.message.task, number), record.sha256)
         run.progress(len(records))
     return Outcome(tuple(records), studio.device.title, studio.versions)
+
+
+def _stored_keys(run: Run, chunk: Chunk) -> frozenset[str]:
+    """The keys of the chunk's stored frames, holes or not, with one question.
+
+    To adopt a frame after a hole is safe: what is stored stays, and would be given back for whatever is painted here.
+    """
+    first, last = keys.stylized(run.job, chunk.start), keys.stylized(run.job, chunk.stop - 1)
+    return frozenset(run.store.list(commonprefix([first, last])))  # noqa: RUF071 - of text is meant
+
+
+def _anchor(start: int) -> StoredFrame:
+    return StoredFrame(TaskId(Stage.ANCHOR, start), start)
 
 
 def stored(run: Run, key: str, number: int) -> FrameRecord | None:
@@ -89,7 +104,7 @@ def _first(run: Run, studio: Studio, start: int) -> Painted:
 
 def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:
     """Warp the anchor of the chunk before over that whole chunk, and paint from there."""
-    painted = png_read(run.store.get(keys.anchor(run.job, before.start)))
+    painted = FrameReader(run.store, run.job).frame(_anchor(before.start))
     newest: list[Frame] = []
 
     def contents() -> Iterator[Frame]:
@@ -124,7 +139,7 @@ def _approach(run: Run, studio: Studio, chunk: Chunk) -> Approach:
     """The way to the next chunk's anchor; an empty one where none follows in the shot."""
     if not run.plan.linked or all(item.start != chunk.stop or item.shot != chunk.shot for item in run.plan.chunks):
         return Approach(())
-    anchor = png_read(run.store.get(keys.anchor(run.job, chunk.stop)))
+    anchor = FrameReader(run.store, run.job).frame(_anchor(chunk.stop))
     first = max(chunk.start + 1, chunk.stop - APPROACH_FRAMES)
     contents = list(_timed(run, studio.clip(run).frames(first, chunk.stop + 1)))
     run.check()

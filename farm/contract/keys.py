@@ -5,11 +5,12 @@ from __future__ import annotations
 import re
 
 from farm.contract.errors import JobNotFound
-from farm.contract.messages import TaskId
+from farm.contract.messages import Stage, StoredFrame, TaskId
 from farm.contract.spec import JOB_PATTERN, Media
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SUFFIX = re.compile(r"(\.[a-z0-9]{1,8})?")
+_FOLDERS = {Stage.ANCHOR: "anchors", Stage.STYLIZE: "stylized", Stage.BLEND: "blended"}
 
 
 def media(item: Media) -> str:
@@ -59,6 +60,11 @@ def stylized(job: str, frame: int) -> str:
 def blended(job: str, frame: int) -> str:
     """A frame that a blend changed."""
     return _frame(job, "blended", frame)
+
+
+def frame(job: str, stored: StoredFrame) -> str:
+    """A frame where the task that made it put it."""
+    return _frame(job, _FOLDERS[stored.maker.stage], stored.frame)
 
 
 def manifests(job: str) -> str:

@@ -66,6 +66,23 @@ class TaskId:
         return cls(Stage(stage), int(start))
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class StoredFrame:
+    """A frame by the task that made it: `stylize/00000048/00000051`."""
+
+    maker: TaskId
+    frame: int
+
+    def __str__(self) -> str:
+        return f"{self.maker}/{self.frame:08d}"
+
+    @classmethod
+    def parse(cls, text: str) -> StoredFrame:
+        """The inverse of `str`; ValueError where it is none."""
+        maker, _, frame = text.rpartition("/")
+        return cls(TaskId.parse(maker), int(frame))
+
+
 @dataclass(frozen=True, slots=True)
 class TaskMessage:
     """One attempt's message."""

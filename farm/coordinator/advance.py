@@ -24,6 +24,7 @@ from farm.contract.messages import STAGE_QUEUE, Priority, Queue, Stage, TaskId, 
 from farm.contract.plan import Plan
 from farm.contract.states import JOB_LIVE, JobState, TaskState
 from farm.coordinator.graph import ASSEMBLE_TASK, PLAN_TASK, frames_of, render_tasks
+from farm.coordinator.repair import Repair
 from farm.executor import QUARANTINE_FAILURES
 from farm.ledger import JobRecord, Ledger, TaskRecord
 from farm.settings import Settings
@@ -115,7 +116,7 @@ class Coordinator:
         )
 
     def _render(self, record: JobRecord) -> None:
-        tasks = self.ledger.tasks(record.job)
+        tasks = self._mended_tasks(record.job)
         needs = render_tasks(self._plan(record.job))
         ready = [task for task, needed in needs.items() if all(_done(tasks, other) for other in needed)]
         if self._failed_for_good(record.job, tasks, [task for task in ready if not _ended(tasks, task)]):
@@ -126,10 +127,19 @@ class Coordinator:
             self.ledger.move_job(record.job, JobState.ASSEMBLING)
 
     def _assemble(self, record: JobRecord) -> None:
-        tasks = self.ledger.tasks(record.job)
+        tasks = self._mended_tasks(record.job)
+        painted = all(_done(tasks, task) for task in render_tasks(self._plan(record.job)))
+        if not painted and not _done(tasks, ASSEMBLE_TASK):  # frames it found damaged are made again
+            self.ledger.move_job(record.job, JobState.RENDERING)
+            return
         self._queue(record, ASSEMBLE_TASK, tasks)
         if not self._failed_for_good(record.job, tasks, ()) and _done(tasks, ASSEMBLE_TASK):
             self.ledger.move_job(record.job, JobState.SUCCEEDED, finished_s=time.time())
+
+    def _mended_tasks(self, job: str) -> dict[TaskId, TaskRecord]:
+        """The job's tasks; those whose stored frames others found damaged are to be done again."""
+        tasks = self.ledger.tasks(job)
+        return self.ledger.tasks(job) if Repair(job, self.store, self.ledger).mend(tasks) else tasks
 
     def _cancel(self, record: JobRecord) -> None:
         if self._stand_down(record.job, TaskState.CANCELED):

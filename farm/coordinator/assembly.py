@@ -12,10 +12,10 @@ from farm.contract.messages import Manifest
 from farm.coordinator.picture import FilmWatcher
 from farm.coordinator.report import build_report
 from farm.executor import Outcome, Run
-from farm.frames import FinalFrames, read_final_frames
+from farm.frames import FinalFrames, FrameReader, read_final_frames
 from farm.measure import style_losses
 from farm.media import MediaCache
-from farm.png import png_bytes, png_read
+from farm.png import png_bytes
 from farm.video import FrameIndex
 
 SHEET_FRAMES = 6
@@ -63,13 +63,13 @@ def _progress(run: Run, count: int, total: int) -> None:
 
 def _write_pictures(run: Run, source: Path, index: FrameIndex) -> None:
     """Poster and contact sheet: source above painted, frames spread over the film."""
-    plan, final = run.plan, FinalFrames(run.job, run.plan)
+    plan, final, reader = run.plan, FinalFrames(run.job, run.plan), FrameReader(run.store, run.job)
     count = min(SHEET_FRAMES, plan.frame_count)
     numbers = [(2 * at + 1) * plan.frame_count // (2 * count) for at in range(count)]
     pairs = []
     for number in numbers:
         content = next(video.decode(source, index, number, number + 1, (plan.width, plan.height)))
-        pairs.append((number, content, png_read(run.store.get(final.key(number)))))
+        pairs.append((number, content, reader.frame(final.stored(number))))
     spec = run.spec
     lines = [
         f"{spec.name}  ·  {spec.style_name}",
