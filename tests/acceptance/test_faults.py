@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from farm.client import Farm
 from farm.contract import keys
 from farm.contract.errors import JobFailed
 from farm.contract.messages import Priority, Stage, TaskId
+from farm.contract.params import Color
 from farm.contract.states import JobState, TaskState
 from farm.ledger import WorkerHealth
 from farm.stack import Stack
@@ -39,30 +41,35 @@ def test_a_paused_job_stands_still_and_goes_on_to_the_same_frames(farm: Farm, tm
     assert all(stylized(job)[name] == data for name, data in done.items())
 
 
-def test_a_poisoned_chunk_fails_alone_and_a_retry_after_the_cure_finishes_the_job(farm: Farm, tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "poison.mp4", frames=12)
-    how = {"params": QUICK, "size_px": 64, "chunk_frames": 4}
+def test_a_poisoned_shot_fails_alone_and_a_retry_after_the_cure_finishes_the_job(farm: Farm, tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "poison.mp4", frames=16, cuts=(8,))
+    how = {"params": replace(QUICK, color=Color.MATCH), "size_px": 64, "chunk_frames": 4}
     job = farm.submit(clip.path, "swirl", **how, hold=True, priority=Priority.HIGH)
-    poison = keys.stylized(job.name, 5)
-    farm.store.put(poison, b"no picture")
+    poison, poisoned = keys.colors(job.name, 8), TaskId(Stage.ANCHOR, 8)
+    # An object that is not the farm's: no worker can use it, and none may take it away.
+    farm.store._client.put_object(Bucket=farm.settings.s3_bucket, Key=poison, Body=b"no colours")
     job.resume()
-    with pytest.raises(JobFailed, match=r"stylize at frame 4: .*farm retry"):
+    with pytest.raises(JobFailed, match=r"anchor at frame 8: .*farm retry"):
         job.wait(timeout_s=WAIT_S)
     tasks = farm.ledger.tasks(job.name)
-    assert tasks[TaskId(Stage.STYLIZE, 4)].attempt == 3
-    assert len(tasks[TaskId(Stage.STYLIZE, 4)].failed_on) == 2  # tried on both workers
-    assert {tasks[TaskId(Stage.STYLIZE, start)].state for start in (0, 8)} == {TaskState.SUCCEEDED}
+    assert tasks[poisoned].attempt == 3
+    assert len(tasks[poisoned].failed_on) == 2  # tried on both workers
+    assert {tasks[TaskId(Stage.STYLIZE, start)].state for start in (0, 4)} == {TaskState.SUCCEEDED}
     assert not any(info.quarantine for info in farm.workers())
-    log = [item for item in job.logs(5) if item.task == TaskId(Stage.STYLIZE, 4)]
+    log = [item for item in job.logs(8) if item.task == poisoned]
     assert [item.attempt for item in log] == [1, 2, 3]
     assert all("attempt failed: " in item.text for item in log)
     before = set(manifests(job))
     farm.store.delete([poison])
     job.retry()
     job.wait(timeout_s=WAIT_S)
-    assert manifests(job)[TaskId(Stage.STYLIZE, 4)].attempt == 1
-    assert {task.stage for task in set(manifests(job)) - before} == {Stage.STYLIZE, Stage.BLEND, Stage.ASSEMBLE}
-    assert stylized(job) == stylized(painted(farm, clip.path, size_px=64, chunk_frames=4, again=True))
+    assert manifests(job)[poisoned].attempt == 1
+    assert {(task.stage, task.start // 8) for task in set(manifests(job)) - before} == {
+        (Stage.ANCHOR, 1), (Stage.STYLIZE, 1), (Stage.BLEND, 1), (Stage.ASSEMBLE, 0),
+    }  # fmt: skip
+    whole = farm.submit(clip.path, "swirl", **how, again=True)
+    whole.wait(timeout_s=WAIT_S)
+    assert stylized(job) == stylized(whole)
 
 
 def test_a_worker_in_quarantine_gets_no_work_and_the_job_is_done_by_the_other(farm: Farm, tmp_path: Path) -> None:

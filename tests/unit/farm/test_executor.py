@@ -10,7 +10,14 @@ import pytest
 
 from farm.contract import keys
 from farm.contract.codec import from_json
-from farm.contract.errors import InvalidClip, LedgerUnavailable, ObjectNotFound, ShuttingDown, StoreUnavailable
+from farm.contract.errors import (
+    FrameDamaged,
+    InvalidClip,
+    LedgerUnavailable,
+    ObjectNotFound,
+    ShuttingDown,
+    StoreUnavailable,
+)
 from farm.contract.messages import FrameRecord, Manifest, Stage, TaskMessage
 from farm.contract.states import JobState, TaskState
 from farm.executor import Executor, Outcome, Run
@@ -98,6 +105,20 @@ def test_a_passing_fault_is_tried_again_later_until_the_attempts_are_used_up(ben
     assert bench.task.retry_at_s > time.time()
     bench.executor.execute(bench.again(2), work)
     assert bench.task.state is TaskState.FAILED
+
+
+def test_a_damaged_frame_uses_no_attempt_and_blames_nobody_but_is_not_waited_for_without_end(bench: Bench) -> None:
+    def work(run: Run) -> Outcome:
+        raise FrameDamaged("frame 16 is lost", frame=16, key="key", stored="anchor/00000016/00000016")
+
+    bench.executor.execute(MESSAGE, work)
+    for found in (1, 2):
+        assert (bench.task.state, bench.task.attempt, bench.task.failed_on) == (TaskState.WAITING, 1, ())
+        assert bench.task.damaged == ("anchor/00000016/00000016",) * found
+        bench.executor.execute(bench.again(1), work)
+    assert bench.task.state is TaskState.FAILED
+    assert bench.task.error == "frame 16 is lost, found so 3 times"
+    assert bench.ledger.health("worker").failed == ()
 
 
 def test_a_permanent_fault_fails_at_once(bench: Bench) -> None:

@@ -186,6 +186,20 @@ def test_the_workers_a_task_failed_on_stay_with_it(ledger: Ledger) -> None:
     assert (record.failed_on, record.failed_s, record.attempt) == (("zero", "one"), 2.5, 2)
     ledger.move_task(JOB, TASK, TaskState.WAITING, failed_on=())
     assert ledger.tasks(JOB)[TASK].failed_on == ()
+
+
+def test_the_damaged_frames_a_task_found_stay_with_it_until_it_is_done(ledger: Ledger) -> None:
+    _queued(ledger)
+    assert ledger.task(JOB, TASK).damaged == ()
+    lease = ledger.claim(MESSAGE, "zero", 30)
+    assert lease is not None
+    assert ledger.settle(lease, TaskState.WAITING, damaged=("anchor/00000016/00000016",))
+    ledger.move_task(JOB, TASK, TaskState.QUEUED, attempt=1)
+    lease = ledger.claim(MESSAGE, "one", 30)
+    assert lease is not None
+    assert ledger.task(JOB, TASK).damaged == ("anchor/00000016/00000016",)
+    assert ledger.settle(lease, TaskState.SUCCEEDED, damaged=())
+    assert ledger.task(JOB, TASK).damaged == ()
     assert ledger.task(JOB, TaskId(Stage.BLEND, 16)).state is TaskState.WAITING
 
 

@@ -5,6 +5,7 @@ import pytest
 from farm.contract.errors import (
     AccessDenied,
     CorruptObject,
+    FrameDamaged,
     InvalidClip,
     LedgerUnavailable,
     StoreUnavailable,
@@ -24,6 +25,7 @@ from farm.retries import Verdict, health_after_failure, reason, retry_delay_s, v
         (StoreUnavailable("away"), Verdict(uses_attempt=False, blames_worker=False)),
         (LedgerUnavailable("away"), Verdict(uses_attempt=False, blames_worker=False)),
         (CorruptObject("other bytes"), Verdict(blames_worker=False)),
+        (FrameDamaged("another's frame"), Verdict(uses_attempt=False, blames_worker=False)),
         (TaskStuck("silent"), Verdict()),
         (MemoryError("no memory"), Verdict()),
     ],
