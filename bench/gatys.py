@@ -144,7 +144,7 @@ class _Ours:
         default = None if self._is_slow else self._params.steps  # minutes of VGG19 that say nothing new
         yield "first", self._least(TRIED_FIRST, default, whole, self._first)
         painter = self._painter(steps=SLOW_FIRST_STEPS if self._is_slow else self._params.steps)
-        last = painter.paint_first(self._contents[0]).frame
+        last = painter.paint_still(self._contents[0]).frame
         for before, now in pairwise(self._contents[:-1]):
             last = painter.paint_next(now, carry(last, before, now)).frame
         whole = self._loss_at(self._contents[-1])
@@ -167,7 +167,7 @@ class _Ours:
 
     def _first(self, steps: int) -> tuple[float, Painted]:
         painter = self._painter(steps=steps)
-        return self._timed(lambda: painter.paint_first(self._contents[0]))
+        return self._timed(lambda: painter.paint_still(self._contents[0]))
 
     def _next(self, last: Frame, steps: int) -> tuple[float, Painted]:
         painter, (before, now) = self._painter(steps_next=steps), self._contents[-2:]

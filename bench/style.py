@@ -83,7 +83,7 @@ def paint(content: Frame, style: str, params: Params, device: str) -> tuple[Fram
     size_hw = (content.shape[0], content.shape[1])
     colors = color_statistics([content])
     painter = Painter(network, params, styles.paint(style, 768, 576), size_hw=size_hw, device=device, colors=colors)
-    painted = painter.paint_first(content)
+    painted = painter.paint_still(content)
     shares = content_and_style(params)
     losses = (painted.losses["style"] / shares[1], painted.losses["content"] / shares[0])
     distance = float(np.sqrt(np.mean((painted.frame / 255.0 - content / 255.0) ** 2)))

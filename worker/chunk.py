@@ -19,7 +19,7 @@ from farm.executor import Outcome, Run
 from farm.frames import FrameReader
 from farm.png import png_bytes
 from worker.engine import Carried, Frame, Painted, StepProgress, carry, carry_far
-from worker.engine.approach import APPROACH_FRAMES, Approach, approach
+from worker.engine.approach import APPROACH_FRAMES, Approach, approach, departing
 from worker.engine.blend import mixed
 from worker.engine.palette import kept_colors
 from worker.studio import Studio
@@ -51,6 +51,7 @@ def paint_chunk(run: Run, studio: Studio) -> Outcome:
     run.progress(1)
     contents = studio.clip(run).frames(chunk.start, chunk.stop)
     there, way = _stored_keys(run, chunk), None
+    has_come_far = _chunk_before(run, chunk.start) is not None
     for number, (before, now) in enumerate(pairwise(_timed(run, contents)), start=chunk.start + 1):
         run.check()
         key = keys.stylized(run.job, number)
@@ -58,6 +59,8 @@ def paint_chunk(run: Run, studio: Studio) -> Outcome:
         if record is None:
             way = way or _approach(run, studio, chunk)
             carried = way.towards(_carried(run, last, before, now), chunk.stop - number)
+            if has_come_far:
+                carried = departing(carried, number - chunk.start)
             record = put_frame(run, key, number, _next(run, studio, carried, now))
         records.append(record)
         with run.span("get"):
@@ -98,8 +101,9 @@ def put_frame(run: Run, key: str, number: int, painted: Painted) -> FrameRecord:
 def _first(run: Run, studio: Studio, start: int) -> Painted:
     content = next(studio.clip(run).frames(start, start + 1))
     painter = studio.painter(run)
+    alone = run.spec.params.coherence is Coherence.LEGACY
     with run.span("paint"):
-        return painter.paint_first(content, on_step=checking(run))
+        return (painter.paint_still if alone else painter.paint_first)(content, on_step=checking(run))
 
 
 def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:
@@ -129,7 +133,7 @@ def _next(run: Run, studio: Studio, carried: Carried, now: Frame) -> Painted:
     painter = studio.painter(run)
     with run.span("paint"):
         if run.spec.params.coherence is Coherence.LEGACY:
-            painted = painter.paint_first(now, on_step=checking(run))
+            painted = painter.paint_still(now, on_step=checking(run))
             both = mixed(carried, painted.frame, LEGACY_SHARE)
             return replace(painted, frame=kept_colors(run.spec.params.color, both, now))
         return painter.paint_next(now, carried, on_step=checking(run))

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,9 @@ neighbours do, short enough that the flows still hold."""
 CALM = 0.6
 """How much of their pace the optimiser's steps lose where a frame is all anchor. The anchor is painted already: what
 the steps change in one frame, the next would take back, and strokes would tremble."""
+DEPARTURE_FRAMES = 12
+"""Over how many frames after its anchor a chunk finds its pace again. An anchor comes from far and still has a way to
+go; at full pace it would go it in the five frames after the boundary, and be seen to."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +48,7 @@ class Approach:
         share = np.where(carried.mask > 0, step_share(left, len(self.views)), np.float32(1)) * trust
         image = mixture(image_from_frame(frame), carried.image, share.astype(np.float32))
         mask = np.maximum(carried.mask, trust.astype(np.float32))
-        return Carried(image, mask, 1 - CALM * step_share(left, len(self.views)))
+        return Carried(image, mask, min(carried.pace, 1 - CALM * step_share(left, len(self.views))))
 
 
 def approach(anchor: Frame, contents: Sequence[Frame], method: FlowMethod = FlowMethod.DIS) -> Approach:
@@ -57,6 +60,11 @@ def approach(anchor: Frame, contents: Sequence[Frame], method: FlowMethod = Flow
         far.add(*flow_pair(luma(after), luma(now), method))
         views.append((frame_from_image(crisp_warp(image, far.flow)), far.trust & inside(far.flow)))
     return Approach(tuple(views))
+
+
+def departing(carried: Carried, since: int) -> Carried:
+    """`carried` with the pace of a frame `since` frames after its chunk's anchor; 1 for the one right after it."""
+    return replace(carried, pace=min(carried.pace, 1 - CALM * (1 - _apart(since - 1, DEPARTURE_FRAMES))))
 
 
 def step_share(left: int, frames: int) -> float:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import cv2
@@ -58,6 +58,8 @@ PACE_SIGMA_PX = 2.0
 """Over how many pixels the one goes over into the other."""
 BARE_SHARE = 0.003
 """Share of a frame that no carried paint covers, from which on it is painted coarse to fine, like a first frame."""
+OPENING_PASSES = 2
+"""How often a shot's first frame is painted on as the frames after it are, so that it has their look from the start."""
 NOISE = 0.02
 """Spread of the noise a first frame starts with: flat skies have no edge for a stroke to begin at."""
 
@@ -110,9 +112,19 @@ class Painter:
         styles = [(self._palette.style(frame), weight) for frame, weight in frames]
         self._targets = StyleTargets(network, styles, scale=params.style_scale, device=self._device)
 
-    def paint_first(self, content: Frame, *, on_step: OnStep | None = None) -> Painted:
-        """A frame with none before it, coarse to fine."""
+    def paint_still(self, content: Frame, *, on_step: OnStep | None = None) -> Painted:
+        """A frame by itself, coarse to fine."""
         return self._painted(image_from_frame(content), None, self._params.steps, on_step)
+
+    def paint_first(self, content: Frame, *, on_step: OnStep | None = None) -> Painted:
+        """A shot's first frame: painted by itself, then on from there as the frames that follow will be."""
+        painted = self.paint_still(content, on_step=on_step)
+        steps = painted.steps
+        for _ in range(OPENING_PASSES):
+            whole = Carried(image_from_frame(painted.frame), np.ones(self._size_hw, np.float32))
+            painted = self.paint_next(content, whole, on_step=on_step)
+            steps += painted.steps
+        return replace(painted, steps=steps)
 
     def paint_anchor(self, content: Frame, carried: Carried, *, on_step: OnStep | None = None) -> Painted:
         """A chunk's first frame, from the anchor before it carried over the whole chunk."""
@@ -257,4 +269,4 @@ def stylize(
     network = backbones.load(chosen.backbone, WEIGHTS_SHA256[chosen.backbone], device, weights_dir)
     size_hw = (content.shape[0], content.shape[1])
     painter = Painter(network, chosen, style, size_hw=size_hw, device=device, colors=color_statistics([content]))
-    return painter.paint_first(content, on_step=on_step).frame
+    return painter.paint_still(content, on_step=on_step).frame

@@ -8,7 +8,9 @@ from torch import Tensor, tensor
 
 from farm.contract.params import Params
 from worker.engine.losses import (
+    CHROMA_SMOOTHNESS,
     MARGIN_PX,
+    chroma_metric,
     content_and_style_weights,
     content_loss,
     framed,
@@ -49,6 +51,17 @@ def test_total_variation_is_the_mean_squared_step_right_plus_down() -> None:
     image = tensor([[[[0.0, 1.0], [0.5, 0.5]]]])
     # right: (1² + 0²)/2 = 0.5; down: (0.5² + 0.5²)/2 = 0.25
     assert tv_loss(image).item() == pytest.approx(0.75)
+
+
+def test_smoothness_counts_colour_more_than_lightness() -> None:
+    metric = chroma_metric(3)
+    assert metric is not None
+    step = torch.zeros(1, 3, 4, 4, dtype=torch.float32)
+    step[..., 2:] = 0.5  # grey: a step in lightness
+    assert tv_loss(step, metric).item() == pytest.approx(tv_loss(step).item())
+    colour = step * tensor([0.587, -0.299, 0.0]).float().view(1, 3, 1, 1)  # the same lightness on both sides
+    assert tv_loss(colour, metric).item() == pytest.approx((1 + CHROMA_SMOOTHNESS) * tv_loss(colour).item())
+    assert chroma_metric(1) is None  # where lightness alone is painted
 
 
 def test_the_temporal_loss_counts_only_what_the_mask_trusts() -> None:

@@ -8,7 +8,8 @@ import pytest
 from farm.contract.errors import LeaseLost, PermanentError
 from farm.contract.params import Params
 from worker.engine import Carried, Frame, Network, Painter, StepProgress, carry, stylize
-from worker.engine.stylize import COARSE_STEPS, pyramid_sizes
+from worker.engine.pixels import image_from_frame
+from worker.engine.stylize import COARSE_STEPS, OPENING_PASSES, pyramid_sizes
 
 FEW = Params(steps=4, steps_anchor=3, steps_next=3)
 
@@ -83,8 +84,19 @@ def test_the_less_is_bare_the_fewer_coarse_steps_are_taken(network: Network, tex
 def test_progress_counts_every_step_of_every_level(network: Network, texture: Frame, stripes: Frame) -> None:
     wide = np.tile(texture, (1, 2, 1))[:, :176]
     seen: list[StepProgress] = []
-    painter(network, stripes, wide, Params(steps=2)).paint_first(wide, on_step=seen.append)
+    painter(network, stripes, wide, Params(steps=2)).paint_still(wide, on_step=seen.append)
     assert seen == [StepProgress(level, 2, step, 2) for level in (1, 2) for step in (1, 2)]
+
+
+def test_a_first_frame_is_painted_on_like_those_that_follow(network: Network, texture: Frame, stripes: Frame) -> None:
+    artist, seen = painter(network, stripes, texture), list[StepProgress]()
+    first = artist.paint_first(texture, on_step=seen.append)
+    frame = artist.paint_still(texture).frame
+    for _ in range(OPENING_PASSES):
+        everywhere = np.ones(frame.shape[:2], np.float32)
+        frame = artist.paint_next(texture, Carried(image_from_frame(frame), everywhere)).frame
+    assert first.frame.tobytes() == frame.tobytes()
+    assert first.steps == len(seen) == FEW.steps + OPENING_PASSES * FEW.steps_next
 
 
 def test_what_on_step_raises_ends_the_painting_at_once(network: Network, texture: Frame, stripes: Frame) -> None:
