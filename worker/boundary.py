@@ -50,9 +50,13 @@ def blend_boundary(run: Run, studio: Studio) -> Outcome:
 
 
 def _painted(reader: FrameReader, boundary: Boundary, number: int) -> Painted:
-    """The later chunk's own frame, as it was painted: the window never leaves that chunk."""
-    own = StoredFrame(TaskId(Stage.STYLIZE, boundary.start), number)
-    return Painted(reader.frame(own), reader.record(own).losses, 0)
+    """The later chunk's own frame, as it was painted: the window never leaves that chunk.
+
+    The losses are those of whoever painted it: a chunk's first frame is its anchor.
+    """
+    frame = reader.frame(StoredFrame(TaskId(Stage.STYLIZE, boundary.start), number))
+    painter = Stage.ANCHOR if number == boundary.start else Stage.STYLIZE
+    return Painted(frame, reader.record(StoredFrame(TaskId(painter, boundary.start), number)).losses, 0)
 
 
 def _blended(

@@ -21,7 +21,7 @@ from farm.contract.states import JobState, TaskState
 from farm.coordinator.advance import Coordinator
 from farm.coordinator.graph import PLAN_TASK
 from farm.executor import Executor, Outcome, Run
-from farm.frames import FinalFrames, read_final_frames
+from farm.frames import FinalFrames, read_final_frames, read_manifest
 from farm.ledger import JobRecord
 from farm.plan import make_plan
 from farm.png import png_bytes
@@ -261,9 +261,12 @@ def test_where_two_paintings_agree_the_blend_leaves_the_painted_frame_and_its_lo
     farm.work()
     final = FinalFrames(farm.job, farm.plan)
     for boundary in farm.plan.boundaries:
-        painted = from_json(Manifest, farm.store.get(keys.manifest(farm.job, TaskId(Stage.STYLIZE, boundary.start))))
-        blended = from_json(Manifest, farm.store.get(keys.manifest(farm.job, TaskId(Stage.BLEND, boundary.start))))
-        losses = {record.frame: record.losses for record in painted.frames}
-        for record in blended.frames:
+        anchor, painted, blended = (
+            read_manifest(farm.store, farm.job, TaskId(stage, boundary.start)).frames
+            for stage in (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND)
+        )
+        losses = {record.frame: record.losses for record in (*painted, *anchor)}
+        assert all(losses[record.frame] for record in blended)
+        for record in blended:
             assert farm.store.get(final.key(record.frame)) == farm.store.get(keys.stylized(farm.job, record.frame))
             assert (record.steps, record.losses) == (0, losses[record.frame])
