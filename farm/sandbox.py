@@ -42,6 +42,8 @@ OnWait = Callable[[], None]
 POLL_S = 0.1
 START_S = 60.0
 """A child that has not begun by then never will; it has not touched the file yet."""
+MOST_STARVED = 20
+"""A child that waits for a core is waited for, up to so many times its silence."""
 KEPT_ENVIRON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _REFUSALS = {kind.__name__: kind for kind in (InvalidClip, InvalidStyle)}
 _MIB = 2**20
@@ -157,7 +159,7 @@ def _await(
     child: subprocess.Popen[bytes], out: IO[bytes], request: Request, settings: Settings, on_wait: OnWait
 ) -> None:
     """Return when the child has ended; DecoderFailed where it is silent. A growing answer is its sign of life."""
-    size_bytes, moved_s = 0, time.monotonic()
+    size_bytes, moved_s, starved_s = 0, time.monotonic(), _starved_s(child.pid)
     while True:
         try:
             child.wait(POLL_S)
@@ -166,12 +168,22 @@ def _await(
             on_wait()
         now_bytes, now_s = os.fstat(out.fileno()).st_size, time.monotonic()
         if now_bytes != size_bytes:
-            size_bytes, moved_s = now_bytes, now_s
-        elif now_s - moved_s > (settings.decode_silent_s if size_bytes else START_S):
+            size_bytes, moved_s, starved_s = now_bytes, now_s, _starved_s(child.pid)
+            continue
+        silent_s, most_s = now_s - moved_s, settings.decode_silent_s if size_bytes else START_S
+        if silent_s > most_s + min(_starved_s(child.pid) - starved_s, MOST_STARVED * most_s):
             raise _failed(
-                request.path,
-                f"hung on it, silent for {now_s - moved_s:.0f} s; export it again, or raise FARM_DECODE_SILENT_S",
+                request.path, f"hung on it, silent for {silent_s:.0f} s; export it again, or raise FARM_DECODE_SILENT_S"
             )
+
+
+def _starved_s(pid: int) -> float:
+    """How long the process' threads have waited for a core in all: on a busy machine, that is no silence of theirs."""
+    waited_ns = 0
+    with suppress(OSError, ValueError, IndexError):  # not Linux, or just gone
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            waited_ns += int((task / "schedstat").read_text().split()[1])
+    return waited_ns / 1e9
 
 
 def _environ(settings: Settings) -> dict[str, str]:

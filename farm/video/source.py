@@ -19,6 +19,7 @@ import av.error
 from av.stream import Disposition
 
 from farm.contract.errors import InvalidClip
+from farm.settings import usable_cores
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -35,6 +36,9 @@ PACKET_RATIO = 100
 """Times its own size that a file's packets may be in all: an index can name the same bytes again and again."""
 PACKET_SLACK_BYTES = 64 * 2**20
 _PACKET_COST_BYTES = 64  # so that empty packets are counted, too
+
+MAX_THREADS = 8
+"""Each keeps a frame or two, so that memory would grow with the machine's cores."""
 
 Beat = Callable[[], None]
 """Called at every packet or picture: decoding goes on."""
@@ -201,6 +205,7 @@ def _video_stream(container: InputContainer, file: Path, limits: Limits) -> Vide
         )
     context.options = {"max_pixels": str(_decoder_pixels(context.width, context.height, limits))}
     context.thread_type = "AUTO"
+    context.thread_count = min(MAX_THREADS, usable_cores())
     return stream
 
 

@@ -140,5 +140,8 @@ def test_a_child_dies_with_its_parent(pipe: Path) -> None:
 
 
 def test_a_child_runs_nothing_but_its_list(pipe: Path) -> None:
-    out, _ = start(pipe, "system").communicate(timeout=20)
-    assert json.loads(out)["error"] == "KeyError"
+    asked = start(pipe, "system")
+    assert asked.stdout is not None
+    answer = asked.stdout.read()  # with its stdin open: at its end it would end, too
+    asked.communicate(timeout=20)
+    assert json.loads(answer)["error"] == "KeyError"
