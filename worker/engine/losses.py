@@ -51,7 +51,7 @@ def content_loss(features_bchw: Tensor, target_bchw: Tensor) -> Tensor:
     return (features_bchw - target_bchw).square().sum() / target_bchw.square().sum().clamp_min(EPS)
 
 
-CHROMA_SMOOTHNESS = 6.0
+CHROMA_SMOOTHNESS = 4.0
 """How many times more a difference in colour alone counts than one in lightness. The optimiser's noise is as strong in
 colour as in lightness, a painter's strokes are not: with one weight for both, what moves is speckled with magenta and
 green."""
