@@ -211,7 +211,8 @@ def _video_stream(container: InputContainer, file: Path, limits: Limits) -> Vide
 
 def _decoder_pixels(width: int, height: int, limits: Limits) -> int:
     """What the decoder may allocate: sizes change within streams, and its buffers are padded by up to 128 px a side."""
-    return limits.pixels + min(128 * (width + height), limits.pixels) + 128 * 128
+    padded = limits.pixels + min(128 * (width + height), limits.pixels) + 128 * 128
+    return min(padded, 2**31 - 1)  # FFmpeg's own limit of the option
 
 
 def _kinds(container: InputContainer) -> str:
