@@ -13,10 +13,10 @@ from farm.contract.params import Backbone, Coherence, Params
 SIZE_PX = 320
 CHUNKS = (12, 48)
 STYLES = ("swirl", "mosaic")
-LEGACY_STEPS = 80
+LEGACY_STEPS = 60
 """Steps a level of a frame of 2015: about as many as bring it to the style loss of ours, so that both films are equally
 painted and the error between their frames can be compared."""
-EXCERPT_FRAMES, EXCERPT_CHUNK = 16, 8
+EXCERPT_FRAMES, EXCERPT_CHUNK = 32, 16
 FRESH_FRAMES = 2
 """Frames of the first and of the last tenth that are also painted from nothing."""
 

@@ -14,6 +14,8 @@ from farm.measure.report import Drift, FrameFigures, PictureReport, Series
 
 DEFAULT_CHUNK = 48
 """The chunk length at which the cost is judged."""
+DRIFT_FRAMES = 120
+"""How long a shot must be for its drift to say more of the painter than of the clip."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,7 @@ class Seams:
 
     chunk_frames: int
     report: PictureReport
+    style_over_whole: float | None = None  # style loss in the blend windows over that of the same frames in one piece
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +82,10 @@ def bars(found: Findings) -> list[Bar]:
         at_least(2, "detail in the windows over one piece's, worst window", _given(seam, "detail_excess_min"), 0.95),
         at_most(2, "style ratio at the boundaries, mean", _given(seam, "style_ratio_mean"), 1.05),
         at_most(2, "style ratio at the boundaries, worst window", _given(seam, "style_ratio_max"), 1.05),
+        at_most(
+            2, "style loss in the windows over one piece's, mean",
+            _given(found.seams, "style_over_whole"), 1.05,
+        ),
         *_drift_bars(found),
         at_least(4, "E of the method of 2015 over ours", _error_gain(found.excerpts), 3.0),
         at_most(4, "style loss, ours over that of 2015", _style_over_legacy(found.excerpts), 1.0),
@@ -99,14 +106,32 @@ def bars(found: Findings) -> list[Bar]:
 
 
 def _drift_bars(found: Findings) -> list[Bar]:
-    """Drift as it is, and drift against frames painted afresh."""
+    """Drift as it is, short shots apart as they tell little of it, and drift against frames painted afresh."""
     plain = {label: drift for label, item in found.seams.items() if (drift := drift_of(item.report)) is not None}
+    long = {label: drift for label, drift in plain.items() if _frames(found.seams[label].report) >= DRIFT_FRAMES}
+    short = {label: drift for label, drift in plain.items() if label not in long}
     fresh = {label: item.drift for label, item in found.fresh.items()}
+    kinds = (
+        (f", as it is, shots of {DRIFT_FRAMES} frames and more", long),
+        (", as it is, shorter shots", short),
+        (", over frames painted afresh", fresh),
+    )
     return [
         within(3, f"drift of {title}{how}", _given(drifts, name), 0.05)
         for name, title in (("detail", "detail"), ("luma", "luminance"), ("saturation", "saturation"))
-        for how, drifts in ((", as it is", plain), (", over frames painted afresh", fresh))
+        for how, drifts in kinds
     ]
+
+
+def _frames(report: PictureReport) -> int:
+    """Of the longest shot."""
+    return max(shot.stop - shot.start for shot in report.shots)
+
+
+def window_style(report: PictureReport, whole: PictureReport) -> float | None:
+    """Mean over the blend windows' frames of the style loss over that of the same frame painted in one piece."""
+    inside = [frame for seam in report.seams for frame in range(seam.start, seam.stop)]
+    return _ratio(report.frames.style, whole.frames.style, [(frame, frame) for frame in inside])
 
 
 def drift_of(report: PictureReport) -> Drift | None:

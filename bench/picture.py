@@ -47,6 +47,7 @@ from bench.findings import (  # noqa: E402
     fresh_drift,
     seam_excess,
     untied_style,
+    window_style,
 )
 from bench.jobs import (  # noqa: E402
     FARMS,
@@ -134,7 +135,8 @@ class Benchmark:
             for chunk in self.chunks_of(case):
                 job, label = self.jobs[farm_ask(case, chunk, self.scope)], chunk_label(case, chunk)
                 say(f"measuring {label}")
-                self.found.seams[label] = Seams(chunk, self._measured(case, job, whole))
+                report, one_piece = self._measured(case, job, whole), self.found.sequential[f"{case.label}, one piece"]
+                self.found.seams[label] = Seams(chunk, report, window_style(report, one_piece))
                 plan = plan_of(job)
                 costs = cost(plan, manifests_of(job), manifests_of(whole))
                 if chunk == DEFAULT_CHUNK and len(plan.chunks) > len(plan.shots) and costs is not None:

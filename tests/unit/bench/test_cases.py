@@ -6,7 +6,17 @@ from pathlib import Path
 
 import pytest
 
-from bench.cases import Case, Scope, Shot, excerpt_frames, farm_ask, fresh_frames, sequential_ask, tenth_of
+from bench.cases import (
+    EXCERPT_FRAMES,
+    Case,
+    Scope,
+    Shot,
+    excerpt_frames,
+    farm_ask,
+    fresh_frames,
+    sequential_ask,
+    tenth_of,
+)
 from bench.clips import BIKES, BUNNY, REAL
 from farm.contract.params import Coherence
 
@@ -33,7 +43,7 @@ def test_an_excerpt_lies_inside_its_shot(clip, frames: int) -> None:
     found = excerpt_frames(clip, Scope(Path("clips"), frames=frames))
     assert found.start >= 0
     assert found.stop <= min(len(clip), frames)
-    assert len(found) == min(16, frames)
+    assert len(found) == min(EXCERPT_FRAMES, frames)
 
 
 def test_the_farm_is_held_against_the_same_shot_in_one_piece() -> None:
