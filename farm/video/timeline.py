@@ -152,7 +152,7 @@ def index(
             if packet.stream.index != stream.index:
                 spans.add(packet)
                 continue
-            for frame in pictures_of(packet):  # type: ignore[arg-type]
+            for frame in pictures_of(packet):
                 track.add(frame, nominal)
                 _check_limits(path, track, stream, limits)
                 watch(len(track.pts) - 1, frame)
