@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
@@ -72,9 +73,9 @@ def chroma_metric(channels: int, device: torch.device | str = "cpu") -> Tensor |
     """`(3, 3)`: M with `‖Md‖² = ‖d‖² + CHROMA_SMOOTHNESS·‖d − Y(d)‖²`; None where lightness alone is painted."""
     if channels != len(LUMA):
         return None
-    chroma = torch.eye(3, dtype=torch.float64) - torch.tensor(LUMA, dtype=torch.float64).expand(3, 3)
-    square = torch.eye(3, dtype=torch.float64) + CHROMA_SMOOTHNESS * chroma.T @ chroma
-    return torch.linalg.cholesky(square).T.to(device, torch.float32)
+    chroma = np.eye(3) - np.asarray(LUMA)  # the lightness taken from each channel
+    square = np.eye(3) + CHROMA_SMOOTHNESS * chroma.T @ chroma
+    return torch.from_numpy(np.linalg.cholesky(square).T.astype(np.float32)).to(device)
 
 
 def temporal_loss(image_bchw: Tensor, carried_bchw: Tensor, mask_b1hw: Tensor) -> Tensor:
