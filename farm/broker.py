@@ -33,6 +33,7 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
     from kombu import Exchange
     from kombu import Queue as KombuQueue
 
+    restore_s = min(10.0, settings.visibility_timeout_s / 5)
     app = Celery(name, broker=settings.redis_url, set_as_current=False)
     app.conf.update(
         task_serializer="json",
@@ -57,8 +58,11 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
             "priority_steps": sorted(PRIORITY_STEP.values()),
             "visibility_timeout": settings.visibility_timeout_s,
             # Look for what a dead process had in hand every 10 s or sooner, not every 100 s.
-            "unacked_restore_interval": min(10.0, settings.visibility_timeout_s / 5),
+            "unacked_restore_interval": restore_s,
             "unacked_restore_throttle": 1,
+            # Whoever looks holds a lock. One killed while it did would keep all others from looking for 300 s; a round
+            # takes milliseconds, and two at once do no harm: each message is moved in one transaction.
+            "unacked_mutex_expire": restore_s,
             "socket_timeout": 30,
             "socket_connect_timeout": 5,
             "socket_keepalive": True,

@@ -9,6 +9,7 @@ The work itself is a function of a `Run`; it knows no lease, no queue and no ret
     a PermanentError          -> task `failed`
     anything else             -> `retrying`, on another worker first, or `failed` after the last attempt
     no sign of life           -> the same, and this process ends
+    SIGTERM, and it goes on   -> the task goes back, and this process ends; no attempt is used up
 
 Every end leaves the attempt's log lines in the store and asks a coordinator to look at the job.
 """
@@ -35,6 +36,7 @@ from farm.contract.errors import (
     LedgerUnavailable,
     PermanentError,
     RetryableError,
+    ShuttingDown,
     StoreUnavailable,
     TaskStuck,
 )
@@ -80,7 +82,7 @@ class Executor:
     notify: Callable[[str], None]  # asks a coordinator to look at a job
     shutting_down: Callable[[], bool] = lambda: False
     is_worker: bool = False  # failures count against it, and its tasks must show signs of life
-    end_process: Callable[[], None] = lambda: None  # where its task is stuck
+    end_process: Callable[[], None] = lambda: None  # where its task is stuck, or goes on after SIGTERM
 
     def execute(self, message: TaskMessage, work: Callable[[Run], Outcome]) -> bool:
         """Make one attempt; whether this process had the lease. Errors of the work end in the ledger, not here."""
@@ -136,7 +138,8 @@ class Executor:
         stuck_s = settings.stuck_s if self.is_worker else 0.0
         with LeaseKeeper(
             self.ledger, lease, settings.lease_s, self.shutting_down, stuck_s,
-            on_stuck=lambda silent_s: self._end_stuck(attempt, silent_s),
+            on_stuck=lambda silent_s: self._end_stuck(attempt, silent_s), grace_s=settings.grace_s,
+            on_overdue=(lambda: self._end_overdue(lease)) if self.is_worker else None,
         ) as keeper:  # fmt: skip
             run = Run(message, self.store, self.ledger, keeper.check, keeper.signs)
             outcome = work(run)
@@ -200,6 +203,11 @@ class Executor:
         self._fail(attempt, error)
         self._leave_log(attempt.lease, attempt.lines)
         self._notify(attempt.lease.job)
+        self.end_process()
+
+    def _end_overdue(self, lease: Lease) -> None:
+        """Runs in the keeper's thread. Neither log lines nor a message: either may be what the work waits for."""
+        self._give_back(lease, ShuttingDown(f"the work went on for {self.settings.grace_s:.0f} s after SIGTERM"))
         self.end_process()
 
     def _note_health(self, lease: Lease | None, why: str) -> None:

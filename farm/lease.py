@@ -2,6 +2,9 @@
 
 The work is stuck where it shows no sign of life (an optimisation step or a frame) for ten of its own median frame
 times, and `stuck_s` at least. It can't be reasoned with then: its attempt ends as failed, and the process with it.
+
+Work that goes on for `grace_s` after its process was told to end does not listen either. Its task goes back, which is
+no failure, and the process ends: whoever sent SIGTERM will not wait much longer.
 """
 
 from __future__ import annotations
@@ -66,6 +69,8 @@ class LeaseKeeper:
         shutting_down: Callable[[], bool],
         stuck_s: float = 0.0,
         on_stuck: Callable[[float], None] | None = None,
+        grace_s: float = 0.0,
+        on_overdue: Callable[[], None] | None = None,
     ) -> None:
         self.signs = LifeSigns()
         self._ledger = ledger
@@ -74,6 +79,9 @@ class LeaseKeeper:
         self._shutting_down = shutting_down
         self._stuck_s = stuck_s
         self._on_stuck = on_stuck  # called once with the seconds of silence
+        self._grace_s = grace_s
+        self._on_overdue = on_overdue  # called once
+        self._told_to_end_at: float | None = None
         self._reason: Interrupted | None = None
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._keep, name=f"lease-{lease.task}", daemon=True)
@@ -95,7 +103,7 @@ class LeaseKeeper:
     def _keep(self) -> None:
         renew_at = time.monotonic() + self._lease_s / 3
         while not self._ended.wait(min(self.POLL_S, self._lease_s / 6)):
-            if self._give_up_stuck():
+            if self._give_up_stuck() or self._give_up_overdue():
                 return
             try:
                 self._reason = self._reason or self._stop_reason()
@@ -112,6 +120,16 @@ class LeaseKeeper:
             return False
         self._reason = LeaseLost(f"{self._lease.task} was given up after {silent_s:.0f} s without a sign of life")
         self._on_stuck(silent_s)
+        return True
+
+    def _give_up_overdue(self) -> bool:
+        if self._on_overdue is None or not self._shutting_down():
+            return False
+        if self._told_to_end_at is None:
+            self._told_to_end_at = time.monotonic()
+        if time.monotonic() - self._told_to_end_at <= self._grace_s:
+            return False
+        self._on_overdue()
         return True
 
     def _stop_reason(self) -> Interrupted | None:

@@ -63,6 +63,7 @@ class Settings:
     elsewhere_s: float = 120.0  # FARM_ELSEWHERE_S: a worker leaves what failed on it to others for this long
     quarantine_s: float = 600.0  # FARM_QUARANTINE_S: a worker on which 3 tasks in a row failed takes none for this long
     stuck_s: float = 300.0  # FARM_STUCK_S: without a sign of life for this long, and for 10 frames' time: given up
+    grace_s: float = 10.0  # FARM_GRACE_S: a worker's task that goes on for this long after SIGTERM is handed back
     max_pixels: int = 8192 * 8192  # FARM_MAX_PIXELS: of a clip's frame or a style's picture
     max_frames: int = 1_000_000  # FARM_MAX_FRAMES: of a clip
     max_duration_s: float = float(DAY_S)  # FARM_MAX_DURATION_S: of a clip
@@ -106,6 +107,7 @@ class Settings:
             elsewhere_s=_number(given, "FARM_ELSEWHERE_S", 120.0, 0, DAY_S),
             quarantine_s=_number(given, "FARM_QUARANTINE_S", 600.0, 0, DAY_S),
             stuck_s=_number(given, "FARM_STUCK_S", 300.0, 1, DAY_S),
+            grace_s=_number(given, "FARM_GRACE_S", 10.0, 0, DAY_S),
             max_pixels=int(_number(given, "FARM_MAX_PIXELS", 8192 * 8192, 256, 2**31 - 1, whole=True)),
             max_frames=int(_number(given, "FARM_MAX_FRAMES", 1_000_000, 1, 10**8, whole=True)),
             max_duration_s=_number(given, "FARM_MAX_DURATION_S", DAY_S, 0.001, 365 * DAY_S),

@@ -7,6 +7,7 @@ It is put together as `worker.app` is: the pool process executes, the parent's w
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
@@ -51,12 +52,13 @@ def behave(run: Run) -> Outcome:
 def main() -> None:
     settings, name, queues = Settings.load(), sys.argv[1], (str(Queue.STYLIZE), str(Queue.BLEND))
     app, pulse = make_app(settings, "light-worker"), Pulse()
+    shutting_down = multiprocessing.get_context("fork").Event()
 
     @lru_cache(maxsize=1)
     def executor() -> Executor:
         return Executor(
             settings, MemoryStore(), RedisLedger(settings.redis_url), name, lambda _job: None,
-            is_worker=True, end_process=lambda: os.kill(os.getpid(), signal.SIGKILL),
+            shutting_down.is_set, is_worker=True, end_process=lambda: os.kill(os.getpid(), signal.SIGKILL),
         )  # fmt: skip
 
     def work(payload: dict[str, object]) -> None:
@@ -74,6 +76,7 @@ def main() -> None:
 
     warden = Warden(RedisLedger(settings.redis_url), name, queues, pulse, hung_s=2.0)
     signals.worker_process_init.connect(start, weak=False)
+    signals.worker_shutting_down.connect(lambda **_: shutting_down.set(), weak=False)
     signals.worker_ready.connect(lambda sender, **_: warden.start(sender), weak=False)
     run_celery(app, name, queues, processes=1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -11,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 from light_worker import DIES, DONE, FAILS, HANGS, SLOW, STOPS
 
@@ -141,3 +143,46 @@ def test_a_process_that_dies_is_replaced(bench: Bench) -> None:
     bench.queue(DIES)
     bench.until(bench.queue(SLOW), TaskState.SUCCEEDED)
     until(lambda: bench.pids and not bench.pids & before)
+
+
+DIES_LOOKING = """
+import os, signal
+from kombu.transport.redis import Mutex
+from farm.broker import make_app
+from farm.settings import Settings
+app = make_app(Settings.load())
+with app.connection_for_read() as connection:
+    channel = connection.default_channel
+    assert app.amqp.queues["stylize"].bind(channel).get(no_ack=False)
+    with Mutex(channel.client, channel.unacked_mutex_key, channel.unacked_mutex_expire):
+        os.kill(os.getpid(), signal.SIGKILL)
+"""
+"""A worker's parent that dies with a message in hand while it looks for messages of the dead."""
+
+
+def test_what_a_worker_had_in_hand_comes_back_though_it_died_while_it_looked_for_such_messages(bench: Bench) -> None:
+    bench.settings = replace(bench.settings, visibility_timeout_s=2)
+    task = bench.queue(DONE)
+    environ = {**os.environ, **bench.settings.environ(), "PYTHONPATH": os.pathsep.join(sys.path)}
+    died = subprocess.run([sys.executable, "-c", DIES_LOOKING], env=environ, timeout=30, check=False)
+    assert died.returncode == -signal.SIGKILL
+    assert bench.ledger.queued(Queue.STYLIZE) == set()
+    bench.start_worker()
+    bench.until(task, TaskState.SUCCEEDED)
+
+
+def test_a_task_that_does_not_listen_is_handed_back_within_the_grace_and_the_worker_ends(bench: Bench) -> None:
+    bench.settings = replace(bench.settings, stuck_s=60.0, grace_s=1.0)
+    bench.start_worker()
+    task = bench.queue(HANGS)
+    until(lambda: bench.ledger.leased(JOB, [task]))
+    (child,) = bench.pids
+    began_s = time.monotonic()
+    bench.workers[0].terminate()
+    bench.workers[0].wait(15)
+    assert time.monotonic() - began_s < bench.settings.grace_s + 5
+    until(lambda: not psutil.pid_exists(child), 1.0)
+    record = bench.ledger.task(JOB, task)
+    assert (record.state, record.attempt, record.failed_on, record.error) == (TaskState.WAITING, 1, (), "")
+    assert bench.ledger.leased(JOB, [task]) == set()
+    assert bench.ledger.health(NAME).failed == ()

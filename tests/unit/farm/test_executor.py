@@ -32,11 +32,13 @@ MESSAGE = TaskMessage(JOB, Stage.STYLIZE, 16, 1)
 
 
 class Bench:
-    def __init__(self, tmp_path: Path, lease_s: float = 30.0, stuck_s: float = 300.0) -> None:
+    def __init__(self, tmp_path: Path, lease_s: float = 30.0, stuck_s: float = 300.0, grace_s: float = 10.0) -> None:
         self.store, self.ledger = MemoryStore(), MemoryLedger()
         self.notified: list[str] = []
         self.ending = False
-        settings = Settings(home=tmp_path, cache_dir=tmp_path, lease_s=lease_s, max_attempts=2, stuck_s=stuck_s)
+        settings = Settings(
+            home=tmp_path, cache_dir=tmp_path, lease_s=lease_s, max_attempts=2, stuck_s=stuck_s, grace_s=grace_s
+        )
         self.ended: list[str] = []
         self.executor = Executor(
             settings, self.store, self.ledger, "worker", self.notified.append, lambda: self.ending,
@@ -310,6 +312,21 @@ def test_work_without_a_sign_of_life_is_given_up_and_its_process_ended(tmp_path:
     assert bench.task.failed_on == ("worker",)
     assert "no sign of life" in bench.log
     assert list(bench.store.list(keys.manifests(JOB))) == []
+
+
+def test_work_that_goes_on_after_the_grace_is_handed_back_and_its_process_ended(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, grace_s=0.3)
+
+    def deaf(run: Run) -> Outcome:
+        bench.ending = True
+        time.sleep(2)
+        run.check()  # the process would be gone by now
+        return Outcome()
+
+    bench.executor.execute(MESSAGE, deaf)
+    assert bench.ended == ["process"]
+    assert (bench.task.state, bench.task.attempt, bench.task.failed_on) == (TaskState.WAITING, 1, ())
+    assert bench.executor.quarantine() == ""
 
 
 def test_slow_work_that_shows_signs_of_life_goes_on(tmp_path: Path) -> None:

@@ -34,6 +34,7 @@ FULL = {
     "FARM_ELSEWHERE_S": "30.0",
     "FARM_QUARANTINE_S": "90.0",
     "FARM_STUCK_S": "45.0",
+    "FARM_GRACE_S": "4.0",
     "FARM_MAX_PIXELS": "1000000",
     "FARM_MAX_FRAMES": "5000",
     "FARM_MAX_DURATION_S": "90.5",
