@@ -11,7 +11,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 from farm.contract.codec import to_plain
-from farm.contract.messages import STAGE_QUEUE, Priority, Queue, Stage, TaskMessage
+from farm.contract.messages import STAGE_QUEUE, Priority, Queue, Stage, TaskId, TaskMessage
 
 if TYPE_CHECKING:
     from celery import Celery
@@ -77,20 +77,20 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
 def publish(app: Celery, message: TaskMessage, priority: Priority = Priority.NORMAL) -> None:
     """Put a task's message in its stage's queue. LedgerUnavailable where Redis does not answer."""
     options: dict[str, Any] = {"priority": PRIORITY_STEP[priority], "task_id": message.name}
-    _send(app, STAGE_TASK[message.stage], to_plain(message), STAGE_QUEUE[message.stage], **options)
+    _send(app, STAGE_TASK[message.stage], (to_plain(message),), STAGE_QUEUE[message.stage], **options)
 
 
-def publish_advance(app: Celery, job: str) -> None:
-    """Ask a coordinator to look at a job."""
-    _send(app, ADVANCE, job, Queue.COORDINATE)
+def publish_advance(app: Celery, job: str, ended: TaskId | None = None) -> None:
+    """Ask a coordinator to look at a job, or at what the end of one attempt at one of its tasks lets begin."""
+    _send(app, ADVANCE, (job,) if ended is None else (job, str(ended)), Queue.COORDINATE)
 
 
 def publish_sweep(app: Celery, expires_s: float) -> None:
     """Ask a coordinator to look at every live job."""
-    _send(app, SWEEP, None, Queue.COORDINATE, expires=expires_s)
+    _send(app, SWEEP, (), Queue.COORDINATE, expires=expires_s)
 
 
-def _send(app: Celery, name: str, argument: Any, queue: str, **options: Any) -> None:
+def _send(app: Celery, name: str, arguments: tuple[Any, ...], queue: str, **options: Any) -> None:
     from kombu.exceptions import OperationalError
 
     from farm.contract.errors import LedgerUnavailable
@@ -98,7 +98,7 @@ def _send(app: Celery, name: str, argument: Any, queue: str, **options: Any) -> 
     try:
         app.send_task(
             name,
-            args=[] if argument is None else [argument],
+            args=list(arguments),
             queue=queue,
             ignore_result=True,
             retry=True,

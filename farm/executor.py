@@ -79,7 +79,7 @@ class Executor:
     store: Store
     ledger: Ledger
     worker: str  # this process's name
-    notify: Callable[[str], None]  # asks a coordinator to look at a job
+    notify: Callable[[TaskMessage], None]  # tells a coordinator that an attempt ended
     shutting_down: Callable[[], bool] = lambda: False
     is_worker: bool = False  # failures count against it, and its tasks must show signs of life
     end_process: Callable[[], None] = lambda: None  # where its task is stuck, or goes on after SIGTERM
@@ -96,7 +96,7 @@ class Executor:
         with TaskLog(f"attempt {lease.attempt} at {lease.task} on {self.worker}") as lines:
             self._make_attempt(_Attempt(message, lease, record, lines), work)
         self._leave_log(lease, lines)
-        self._notify(message.job)
+        self._notify(message)
         return True
 
     def quarantine(self) -> str:
@@ -202,7 +202,7 @@ class Executor:
         error = TaskStuck(f"no sign of life for {silent_s:.0f} s on {self.worker}", task=str(task), silent_s=silent_s)
         self._fail(attempt, error)
         self._leave_log(attempt.lease, attempt.lines)
-        self._notify(attempt.lease.job)
+        self._notify(attempt.message)
         self.end_process()
 
     def _end_overdue(self, lease: Lease) -> None:
@@ -251,11 +251,11 @@ class Executor:
         except FarmError as error:
             log.warning("the log lines of %s are not kept: %s", lease.task, error, extra=_facts(lease))
 
-    def _notify(self, job: str) -> None:
+    def _notify(self, message: TaskMessage) -> None:
         try:
-            self.notify(job)
+            self.notify(message)
         except LedgerUnavailable as error:  # the sweep will look at the job
-            log.warning("can't ask for an advance: %s", error, extra={"job": job})
+            log.warning("can't ask for an advance: %s", error, extra={"job": message.job})
 
 
 @dataclass(frozen=True, slots=True)

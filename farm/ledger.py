@@ -31,6 +31,7 @@ class JobRecord:
     boundary_count: int = 0
     blend_frame_count: int = 0  # frames inside all blend windows
     priority: Priority = Priority.NORMAL  # of its tasks in their queues
+    in_hand: int = 0  # tasks queued or running; the ledger counts them as it moves them
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +116,8 @@ class Ledger(Protocol):
     def set_priority(self, job: str, priority: Priority) -> None:
         """Change a job's priority; nothing where the ledger does not know it."""
 
-    def tasks(self, job: str) -> dict[TaskId, TaskRecord]:
-        """All tasks the ledger knows of a job; one it does not know is waiting."""
+    def tasks(self, job: str, only: Collection[TaskId] | None = None) -> dict[TaskId, TaskRecord]:
+        """The tasks the ledger knows of a job, all of them or of `only` these; one it does not know is waiting."""
 
     def task(self, job: str, task: TaskId) -> TaskRecord:
         """One task."""

@@ -6,7 +6,7 @@ coordinators can't queue a task twice.
 Keys (`{job}` is a hash tag, so that a job's keys share one slot of a cluster):
 
     farm:jobs                 sorted set: job -> time of creation
-    farm:{job}                hash: the fields of JobRecord
+    farm:{job}                hash: the fields of JobRecord; `in_hand` is counted as tasks move
     farm:{job}:tasks          hash: task -> JSON of TaskRecord
     farm:{job}:frames         hash: task -> frames done
     farm:{job}:fence          counter behind the fencing tokens
@@ -33,12 +33,13 @@ from farm import redis_scripts
 from farm.contract.codec import from_json, to_json, to_plain
 from farm.contract.errors import AccessDenied, InvalidInput, LedgerUnavailable
 from farm.contract.messages import Priority, TaskId, TaskMessage
-from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, JobState, TaskState
+from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, TASK_IN_HAND, JobState, TaskState
 from farm.ledger import HEALTH_TTL_S, JobRecord, Lease, TaskRecord, WorkerHealth, WorkerInfo, task_sources
 
 _WORKER_PREFIX = "farm:worker:"
 _HEALTH_PREFIX = "farm:health:"
 _MARK_PREFIX = "farm:mark:"
+_TASK_FIELDS = frozenset(info.name for info in fields(TaskRecord))
 
 
 class RedisLedger:
@@ -131,11 +132,18 @@ class RedisLedger:
         with self._errors():
             self._scripts["change_job"](keys=[_job_key(job)], args=["priority", str(priority)])
 
-    def tasks(self, job: str) -> dict[TaskId, TaskRecord]:
+    def tasks(self, job: str, only: Collection[TaskId] | None = None) -> dict[TaskId, TaskRecord]:
         """See Ledger."""
+        key = _job_key(job) + ":tasks"
+        if only is None:
+            with self._errors():
+                plain = self._redis.hgetall(key)
+            return {TaskId.parse(name): _task_record(raw) for name, raw in plain.items()}
+        if not (ordered := list(only)):
+            return {}
         with self._errors():
-            plain = self._redis.hgetall(_job_key(job) + ":tasks")
-        return {TaskId.parse(name): _task_record(raw) for name, raw in plain.items()}
+            found = self._redis.hmget(key, [str(task) for task in ordered])
+        return {task: _task_record(raw) for task, raw in zip(ordered, found, strict=True) if raw}
 
     def task(self, job: str, task: TaskId) -> TaskRecord:
         """See Ledger."""
@@ -267,8 +275,8 @@ class RedisLedger:
     ) -> bool:
         sources = task_sources(after, before)
         fresh = {"state": after, "since_s": time.time(), **_named(TaskRecord, changes)}
-        keys = [_job_key(job) + ":tasks", _lease_key(job, task)]
-        args = [str(task), json.dumps(to_plain(fresh)), _any_of(sources), token]
+        keys = [_job_key(job) + ":tasks", _lease_key(job, task), _job_key(job)]
+        args = [str(task), json.dumps(to_plain(fresh)), _any_of(sources), token, _any_of(TASK_IN_HAND)]
         with self._errors():
             return bool(self._scripts["move_task"](keys=keys, args=args))
 
@@ -335,8 +343,7 @@ def _job_record(plain: dict[str, str]) -> JobRecord | None:
 
 def _task_record(raw: str) -> TaskRecord:
     plain = json.loads(raw)
-    known = {info.name for info in fields(TaskRecord)}
     # Redis' cjson writes an empty list as {}.
     plain |= {name: tuple(plain.get(name) or ()) for name in ("failed_on", "damaged")}
     plain["state"] = TaskState(plain["state"])
-    return replace(TaskRecord(), **{name: value for name, value in plain.items() if name in known})
+    return TaskRecord(**{name: value for name, value in plain.items() if name in _TASK_FIELDS})

@@ -27,7 +27,8 @@ redis.call('HSET', KEYS[1], unpack(ARGV))
 return 1
 """
 
-# KEYS: tasks, lease. ARGV: task, changes (JSON with the new state), states it may come from, token ('' = nobody's).
+# KEYS: tasks, lease, job. ARGV: task, changes (JSON with the new state), states it may come from,
+# token ('' = nobody's), states of tasks in hand.
 MOVE_TASK = """
 local raw = redis.call('HGET', KEYS[1], ARGV[1])
 local record = raw and cjson.decode(raw) or {state = 'waiting'}
@@ -35,8 +36,13 @@ local held = redis.call('GET', KEYS[2])
 if not held and record.state == 'running' and record.token == ARGV[4] then held = ARGV[4] end
 if (held or '') ~= ARGV[4] then return 0 end
 if not string.find(ARGV[3], '|' .. record.state .. '|', 1, true) then return 0 end
+local before = string.find(ARGV[5], '|' .. record.state .. '|', 1, true)
 for name, value in pairs(cjson.decode(ARGV[2])) do record[name] = value end
+local after = string.find(ARGV[5], '|' .. record.state .. '|', 1, true)
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(record))
+if (before == nil) ~= (after == nil) and redis.call('HEXISTS', KEYS[3], 'state') == 1 then
+  redis.call('HINCRBY', KEYS[3], 'in_hand', after and 1 or -1)
+end
 if ARGV[4] ~= '' then redis.call('DEL', KEYS[2]) end
 return 1
 """

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from farm.broker import publish_advance
+from farm.contract.messages import TaskMessage
 from farm.executor import Executor
 from farm.redis_ledger import RedisLedger
 from farm.settings import Settings
@@ -41,7 +42,11 @@ class Parts:
 def connect(settings: Settings, app: Any, name: str, shutting_down: Any) -> Parts:
     """Connect this process to store, ledger and queue."""
     store, ledger = S3Store.from_settings(settings), RedisLedger(settings.redis_url)
-    executor = Executor(settings, store, ledger, name, lambda job: publish_advance(app, job), shutting_down.is_set)
+
+    def notify(message: TaskMessage) -> None:
+        publish_advance(app, message.job, message.task)
+
+    executor = Executor(settings, store, ledger, name, notify, shutting_down.is_set)
     return Parts(settings, store, ledger, executor)
 
 

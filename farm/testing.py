@@ -15,7 +15,7 @@ from typing import Any
 
 from farm.contract.errors import ObjectNotFound
 from farm.contract.messages import Priority, TaskId, TaskMessage
-from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, JobState, TaskState
+from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, TASK_IN_HAND, JobState, TaskState
 from farm.ledger import JobRecord, Lease, TaskRecord, WorkerHealth, WorkerInfo, task_sources
 from farm.store import BINARY, ObjectInfo, OnBytes, PutResult, StoreFeatures, check_sha256
 
@@ -159,9 +159,10 @@ class MemoryLedger:
             if job in self._jobs:
                 self._jobs[job] = replace(self._jobs[job], priority=priority)
 
-    def tasks(self, job: str) -> dict[TaskId, TaskRecord]:
+    def tasks(self, job: str, only: Collection[TaskId] | None = None) -> dict[TaskId, TaskRecord]:
         """See Ledger."""
-        return dict(self._tasks[job])
+        known = self._tasks[job]
+        return dict(known) if only is None else {task: known[task] for task in only if task in known}
 
     def task(self, job: str, task: TaskId) -> TaskRecord:
         """See Ledger."""
@@ -182,6 +183,9 @@ class MemoryLedger:
             if self._token(job, task) or record.state not in task_sources(after, before):
                 return False
             self._tasks[job][task] = replace(record, state=after, since_s=time.time(), **changes)
+            change = (after in TASK_IN_HAND) - (record.state in TASK_IN_HAND)
+            if change and job in self._jobs:
+                self._jobs[job] = replace(self._jobs[job], in_hand=self._jobs[job].in_hand + change)
             return True
 
     def frames_done(self, job: str) -> dict[TaskId, int]:

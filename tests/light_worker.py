@@ -57,7 +57,7 @@ def main() -> None:
     @lru_cache(maxsize=1)
     def executor() -> Executor:
         return Executor(
-            settings, MemoryStore(), RedisLedger(settings.redis_url), name, lambda _job: None,
+            settings, MemoryStore(), RedisLedger(settings.redis_url), name, lambda _message: None,
             shutting_down.is_set, is_worker=True, end_process=lambda: os.kill(os.getpid(), signal.SIGKILL),
         )  # fmt: skip
 

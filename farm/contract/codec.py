@@ -11,6 +11,7 @@ import json
 import types
 from dataclasses import MISSING, fields, is_dataclass
 from enum import StrEnum
+from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from farm.contract.errors import InvalidInput, UnknownVersion
@@ -112,13 +113,19 @@ def _build_tuple(kind: Any, plain: Any, where: str) -> Any:
 def _build_dataclass(kind: Any, plain: Any, where: str) -> Any:
     if not isinstance(plain, dict):
         raise TypeError(f"{where} is {plain!r}, wanted an object")
-    infos = {info.name: info for info in fields(kind)}
-    unknown = sorted(set(plain) - set(infos))
+    hints, required = _shape(kind)
+    unknown = sorted(plain.keys() - hints)
     if unknown:
         raise TypeError(f"{where} has unknown fields {', '.join(unknown)}")
-    hints = get_type_hints(kind)
-    required = {n for n, i in infos.items() if i.default is MISSING and i.default_factory is MISSING}
-    missing = sorted(required - set(plain))
+    missing = sorted(required - plain.keys())
     if missing:
         raise TypeError(f"{where} lacks {', '.join(missing)}")
     return kind(**{name: _build(hints[name], item, f"{where}.{name}") for name, item in plain.items()})
+
+
+@cache
+def _shape(kind: Any) -> tuple[dict[str, Any], frozenset[str]]:
+    """A dataclass's fields with their kinds, and the names of those without a default."""
+    hints, infos = get_type_hints(kind), fields(kind)
+    required = frozenset(i.name for i in infos if i.default is MISSING and i.default_factory is MISSING)
+    return {info.name: hints[info.name] for info in infos}, required

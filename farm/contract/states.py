@@ -70,6 +70,9 @@ JOB_ENDED = frozenset({_J.SUCCEEDED, _J.FAILED, _J.CANCELED})
 JOB_LIVE = frozenset({_J.SUBMITTED, _J.PLANNING, _J.RENDERING, _J.ASSEMBLING})
 """States in which the coordinator moves the job on."""
 
+TASK_IN_HAND = frozenset({_T.QUEUED, _T.RUNNING})
+"""States of a task whose end somebody will tell."""
+
 
 def check_job(before: JobState, after: JobState) -> None:
     """Raise InvalidTransition where the job table has no way from `before` to `after`."""

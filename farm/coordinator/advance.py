@@ -3,6 +3,10 @@
 `advance(job)` may run twice, late, at the same time as another, or after a crash; every change goes
 through the ledger's atomic moves, so the result is the same. No chords, no callbacks.
 
+`advance(job, ended)` looks only at what needs that task, and leaves the rest to whoever ends last: the ledger counts
+the tasks in hand, and where none is left the whole job is looked at. So a task costs the same in a job of any length.
+It is a hint: where it is lost, late or wrong, the sweep, which looks at all, does what it would have done.
+
 A task that used up its attempts does not end its job at once: the job's other tasks finish first, so that a retry
 after the cure has little left to do. Only where `max_failed_tasks` have failed the job stops early.
 """
@@ -23,7 +27,7 @@ from farm.contract.errors import FarmError, ObjectNotFound, PermanentError
 from farm.contract.messages import STAGE_QUEUE, Priority, Queue, Stage, TaskId, TaskMessage
 from farm.contract.plan import Plan
 from farm.contract.states import JOB_LIVE, JobState, TaskState
-from farm.coordinator.graph import ASSEMBLE_TASK, PLAN_TASK, frames_of, render_tasks
+from farm.coordinator.graph import ASSEMBLE_TASK, PLAN_TASK, Graph, frames_by_task, task_graph
 from farm.coordinator.repair import Repair
 from farm.executor import QUARANTINE_FAILURES
 from farm.ledger import JobRecord, Ledger, TaskRecord
@@ -36,23 +40,57 @@ log = logging.getLogger(__name__)
 LOST_MESSAGE_S = 10.0
 """A task queued this long ago, whose message is not in its queue and that no executor holds, has lost it."""
 
+KEPT_TASKS = 300_000
+"""So many tasks of graphs are kept in memory, those used last; 1,000,000 frames in chunks of 48 are 62,500."""
+
 _OPEN = (TaskState.WAITING, TaskState.RETRYING)
 _UNDONE = (TaskState.WAITING, TaskState.QUEUED, TaskState.RUNNING, TaskState.RETRYING)
 
 
 @dataclass
 class Coordinator:
-    """Moves jobs on. Holds no state of its own but plans, which are immutable."""
+    """Moves jobs on. Holds no state of its own but graphs of plans, which are immutable."""
 
     settings: Settings
     store: Store
     ledger: Ledger
     publish: Callable[[TaskMessage, Priority], None]
     queued: Callable[[str], Collection[str]]  # names of the messages that wait in a queue
-    _plans: dict[str, Plan] = field(default_factory=dict)
+    _graphs: dict[str, Graph] = field(default_factory=dict)
 
-    def advance(self, job: str) -> None:
-        """Bring a job as far as what exists allows."""
+    def advance(self, job: str, ended: TaskId | None = None) -> None:
+        """Bring a job as far as what exists allows, or as far as the end of an attempt at that task does."""
+        try:
+            if ended is None or not self._advance_after(job, ended):
+                self._advance_all(job)
+        except PermanentError as error:
+            self._fail(job, str(error))
+
+    def _advance_after(self, job: str, ended: TaskId) -> bool:
+        """Queue what waited for that task; False where the whole job is to be looked at."""
+        record = self.ledger.job(job)
+        if record is None or record.state not in (JobState.RENDERING, JobState.CANCELING, JobState.PAUSING):
+            return False
+        if record.state is JobState.RENDERING and not self._render_after(record, ended):
+            return False
+        record = self.ledger.job(job)
+        return record is not None and record.in_hand > 0
+
+    def _render_after(self, record: JobRecord, ended: TaskId) -> bool:
+        graph = self._graph(record.job)
+        if ended not in graph.needs:
+            return False
+        near = (ended, *graph.later[ended])
+        tasks = self.ledger.tasks(record.job, {*near, *(other for task in near for other in graph.needs[task])})
+        damage = any(item.damaged and item.state is TaskState.WAITING for item in tasks.values())
+        if damage or tasks.get(ended, TaskRecord()).state is TaskState.FAILED:
+            return False
+        for task in near:
+            if all(_done(tasks, other) for other in graph.needs[task]):
+                self._queue(record, task, tasks)
+        return True
+
+    def _advance_all(self, job: str) -> None:
         steps = {
             JobState.SUBMITTED: self._begin,
             JobState.PLANNING: self._await_plan,
@@ -66,10 +104,7 @@ class Coordinator:
             state = record.state
             if state not in steps:
                 return
-            try:
-                steps[state](record)
-            except PermanentError as error:
-                self._fail(job, str(error))
+            steps[state](record)
 
     def sweep(self) -> None:
         """Mend and advance every job that is under way. Runs on a timer."""
@@ -89,14 +124,14 @@ class Coordinator:
 
     def _restore(self, job: str) -> None:
         """Tell the ledger of every manifest in the store: all there is to know after a wipe."""
-        known = self.ledger.tasks(job)
+        known, frames = self.ledger.tasks(job), cache(lambda: frames_by_task(self._plan(job)))
         for key in self.store.list(keys.manifests(job)):
             task = keys.task_of_manifest(key)
             if known.get(task, TaskRecord()).state is TaskState.SUCCEEDED:
                 continue
             self.ledger.move_task(job, task, TaskState.SUCCEEDED)
             if task != PLAN_TASK:
-                self.ledger.progress(job, task, frames_of(self._plan(job), task))
+                self.ledger.progress(job, task, frames()[task])
 
     def _await_plan(self, record: JobRecord) -> None:
         tasks = self.ledger.tasks(record.job)
@@ -117,7 +152,7 @@ class Coordinator:
 
     def _render(self, record: JobRecord) -> None:
         tasks = self._mended_tasks(record.job)
-        needs = render_tasks(self._plan(record.job))
+        needs = self._graph(record.job).needs
         ready = [task for task, needed in needs.items() if all(_done(tasks, other) for other in needed)]
         if self._failed_for_good(record.job, tasks, [task for task in ready if not _ended(tasks, task)]):
             return
@@ -128,7 +163,7 @@ class Coordinator:
 
     def _assemble(self, record: JobRecord) -> None:
         tasks = self._mended_tasks(record.job)
-        painted = all(_done(tasks, task) for task in render_tasks(self._plan(record.job)))
+        painted = all(_done(tasks, task) for task in self._graph(record.job).needs)
         if not painted and not _done(tasks, ASSEMBLE_TASK):  # frames it found damaged are made again
             self.ledger.move_job(record.job, JobState.RENDERING)
             return
@@ -241,14 +276,21 @@ class Coordinator:
             self.publish(message, record.priority)
 
     def _plan(self, job: str) -> Plan:
-        if job not in self._plans:
-            try:
-                self._plans[job] = from_json(Plan, self.store.get(keys.plan(job)))
-            except ObjectNotFound as error:
-                raise PermanentError(f"the plan of {job} is gone from the store; submit the clip again") from error
-            while len(self._plans) > 16:
-                del self._plans[next(iter(self._plans))]
-        return self._plans[job]
+        try:
+            return from_json(Plan, self.store.get(keys.plan(job)))
+        except ObjectNotFound as error:
+            raise PermanentError(f"the plan of {job} is gone from the store; submit the clip again") from error
+
+    def _graph(self, job: str) -> Graph:
+        """Read once, then kept as long as there is room."""
+        graph = self._graphs.pop(job, None)
+        if graph is None:
+            graph = task_graph(self._plan(job))
+            room = KEPT_TASKS - len(graph.needs)
+            while self._graphs and sum(len(kept.needs) for kept in self._graphs.values()) > room:
+                del self._graphs[next(iter(self._graphs))]
+        self._graphs[job] = graph  # the one used last goes last
+        return graph
 
 
 def _done(tasks: dict[TaskId, TaskRecord], task: TaskId) -> bool:

@@ -16,7 +16,7 @@ from farm import __version__
 from farm.broker import ADVANCE, STAGE_TASK, SWEEP, make_app, publish, publish_sweep
 from farm.contract.codec import from_plain
 from farm.contract.errors import FarmError
-from farm.contract.messages import Queue, Stage, TaskMessage
+from farm.contract.messages import Queue, Stage, TaskId, TaskMessage
 from farm.coordinator.advance import Coordinator
 from farm.heartbeat import Heartbeat
 from farm.ledger import WorkerInfo
@@ -54,9 +54,9 @@ def _media() -> MediaCache:
 
 
 @app.task(name=ADVANCE)
-def advance(job: str) -> None:
-    """Bring a job as far as what exists allows."""
-    _coordinator().advance(job)
+def advance(job: str, ended: str = "") -> None:
+    """Bring a job as far as what exists allows, or as far as the end of one attempt at a task does."""
+    _coordinator().advance(job, TaskId.parse(ended) if ended else None)
 
 
 @app.task(name=SWEEP, send_events=False)  # every few seconds: it would bury the jobs' tasks in Flower

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
 from itertools import pairwise
 
 from farm.contract.messages import Stage, TaskId
@@ -9,6 +11,24 @@ from farm.contract.plan import Plan
 
 PLAN_TASK = TaskId(Stage.PLAN)
 ASSEMBLE_TASK = TaskId(Stage.ASSEMBLE)
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """The anchor, stylize and blend tasks of a plan, each with its neighbours."""
+
+    needs: Mapping[TaskId, tuple[TaskId, ...]]  # in the order they should be queued
+    later: Mapping[TaskId, tuple[TaskId, ...]]  # those that need it
+
+
+def task_graph(plan: Plan) -> Graph:
+    """`render_tasks`, both ways."""
+    needs = render_tasks(plan)
+    later: dict[TaskId, list[TaskId]] = {task: [] for task in needs}
+    for task, needed in needs.items():
+        for other in needed:
+            later[other].append(task)
+    return Graph(needs, {task: tuple(others) for task, others in later.items()})
 
 
 def render_tasks(plan: Plan) -> dict[TaskId, tuple[TaskId, ...]]:
@@ -39,12 +59,9 @@ def _at(stage: Stage, start: int | None) -> tuple[TaskId, ...]:
     return () if start is None else (TaskId(stage, start),)
 
 
-def frames_of(plan: Plan, task: TaskId) -> int:
-    """How many frames a task makes."""
-    if task.stage is Stage.ANCHOR:
-        return 1
-    if task.stage is Stage.STYLIZE:
-        return next(len(chunk.frames) for chunk in plan.chunks if chunk.start == task.start)
-    if task.stage is Stage.BLEND:
-        return next(len(boundary.frames) for boundary in plan.boundaries if boundary.start == task.start)
-    return plan.frame_count
+def frames_by_task(plan: Plan) -> dict[TaskId, int]:
+    """How many frames each task makes; the plan and the film count as all of them."""
+    frames = {PLAN_TASK: plan.frame_count, ASSEMBLE_TASK: plan.frame_count}
+    frames |= {TaskId(Stage.ANCHOR, chunk.start): 1 for chunk in plan.chunks}
+    frames |= {TaskId(Stage.STYLIZE, chunk.start): len(chunk.frames) for chunk in plan.chunks}
+    return frames | {TaskId(Stage.BLEND, boundary.start): len(boundary.frames) for boundary in plan.boundaries}

@@ -11,7 +11,7 @@ from bench.critical import Part
 from bench.simulation import assembled_s, film, shot_finals, simulate, task_frames, task_work_s
 from farm.contract.messages import Stage, TaskId
 from farm.contract.params import Coherence
-from farm.coordinator.graph import frames_of, render_tasks
+from farm.coordinator.graph import frames_by_task, render_tasks
 from worker.engine.approach import APPROACH_FRAMES
 
 PAINT = replace(FREE, first_s=3.0, anchor_s=2.0, frame_s=1.0, carry_frame_s=0.25, settle_frame_s=0.5)
@@ -56,7 +56,8 @@ def test_the_work_of_a_known_plan() -> None:
 
 
 def test_frames_and_approach_are_the_farms_own() -> None:
-    assert task_frames(LINKED) == {task: frames_of(LINKED, task) for task in render_tasks(LINKED)}
+    frames = frames_by_task(LINKED)
+    assert task_frames(LINKED) == {task: frames[task] for task in render_tasks(LINKED)}
     assert Costs().approach_frames == APPROACH_FRAMES
 
 

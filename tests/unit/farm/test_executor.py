@@ -34,7 +34,7 @@ MESSAGE = TaskMessage(JOB, Stage.STYLIZE, 16, 1)
 class Bench:
     def __init__(self, tmp_path: Path, lease_s: float = 30.0, stuck_s: float = 300.0, grace_s: float = 10.0) -> None:
         self.store, self.ledger = MemoryStore(), MemoryLedger()
-        self.notified: list[str] = []
+        self.notified: list[TaskMessage] = []
         self.ending = False
         settings = Settings(
             home=tmp_path, cache_dir=tmp_path, lease_s=lease_s, max_attempts=2, stuck_s=stuck_s, grace_s=grace_s
@@ -89,7 +89,7 @@ def test_work_done_leaves_its_manifest_and_asks_for_an_advance(bench: Bench) -> 
     assert set(manifest.timings_s) == {"paint"}
     assert bench.task.state is TaskState.SUCCEEDED
     assert bench.ledger.frames_done(JOB) == {MESSAGE.task: 1}
-    assert bench.notified == [JOB]
+    assert bench.notified == [MESSAGE]
 
 
 def test_a_task_another_holds_is_not_touched(bench: Bench) -> None:

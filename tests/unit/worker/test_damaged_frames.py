@@ -63,7 +63,7 @@ class Farm:
     def __post_init__(self) -> None:
         settings = Settings(home=self.folder, cache_dir=self.folder, device="cpu", threads=1)
         self.coordinator = Coordinator(settings, self.store, self.ledger, self._publish, lambda _queue: ())
-        self.executor = Executor(settings, self.store, self.ledger, "worker", lambda _job: None, is_worker=True)
+        self.executor = Executor(settings, self.store, self.ledger, "worker", lambda _message: None, is_worker=True)
         self.studio = Studio(settings, self.store, choose_device(settings))
         self.job, self.plan = self._submit()
 

@@ -4,7 +4,7 @@ import pytest
 
 from farm.contract.messages import Stage, TaskId
 from farm.contract.params import Coherence
-from farm.coordinator.graph import frames_of, render_tasks
+from farm.coordinator.graph import frames_by_task, render_tasks, task_graph
 from farm.plan import make_plan
 
 
@@ -53,10 +53,24 @@ def test_shots_are_independent() -> None:
 
 def test_frames_of_a_task_are_those_it_makes() -> None:
     plan = make_plan(10, (64, 48), (), 4, 2, "x")
-    assert frames_of(plan, task(Stage.ANCHOR, 4)) == 1
-    assert sum(frames_of(plan, item) for item in render_tasks(plan) if item.stage is Stage.STYLIZE) == 10
-    assert frames_of(plan, TaskId(Stage.BLEND, plan.boundaries[0].start)) == 2
-    assert frames_of(plan, TaskId(Stage.ASSEMBLE)) == 10
+    frames = frames_by_task(plan)
+    assert frames[task(Stage.ANCHOR, plan.chunks[1].start)] == 1
+    assert sum(frames[item] for item in render_tasks(plan) if item.stage is Stage.STYLIZE) == 10
+    assert frames[TaskId(Stage.BLEND, plan.boundaries[0].start)] == 2
+    assert frames[TaskId(Stage.ASSEMBLE)] == frames[TaskId(Stage.PLAN)] == 10
+    assert frames.keys() == {*render_tasks(plan), TaskId(Stage.PLAN), TaskId(Stage.ASSEMBLE)}
+
+
+def test_a_graph_knows_its_tasks_from_both_ends() -> None:
+    graph = task_graph(make_plan(12, (64, 48), (), 4, 2, "x"))
+    assert graph.later[task(Stage.ANCHOR, 4)] == (
+        task(Stage.ANCHOR, 8),
+        task(Stage.STYLIZE, 0),
+        task(Stage.STYLIZE, 4),
+    )
+    assert graph.later[task(Stage.BLEND, 8)] == ()
+    ends = {(own, other) for own, others in graph.needs.items() for other in others}
+    assert ends == {(own, other) for other, owns in graph.later.items() for own in owns}
 
 
 CUT_AT = 8
