@@ -11,7 +11,7 @@ BENCH ?=
 unexport PYTHONPATH PYTHONHOME VIRTUAL_ENV
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test unit integration acceptance chaos lint types bench bench-picture gallery pictures up down styles env lock clean distclean
+.PHONY: help setup demo test unit integration acceptance chaos soak lint types bench bench-picture gallery pictures up down styles env lock clean distclean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -35,7 +35,10 @@ acceptance: setup ## tests of the whole farm with real workers
 	@$(PY) -m pytest tests/acceptance $(PYTEST_ARGS)
 
 chaos: setup ## faults of every kind and hostile inputs, forty minutes or so: bench/results/chaos.md, hostile.md
-	@CHAOS_TABLE=bench/results/chaos.md $(PY) -m pytest tests/chaos tests/hostile -m "chaos or not chaos" $(PYTEST_ARGS)
+	@CHAOS_TABLE=bench/results/chaos.md $(PY) -m pytest tests/chaos tests/hostile -m "not soak" $(PYTEST_ARGS)
+
+soak: setup ## two hundred jobs in ten minutes while workers die: bench/results/soak.md; SOAK_JOBS=10 SOAK_S=60 is a short one
+	@SOAK_TABLE=bench/results/soak.md $(PY) -m pytest tests/chaos/test_soak.py -m soak $(PYTEST_ARGS)
 
 lint: setup ## style, import rules, Dockerfile, shell, YAML, compose file, Kubernetes manifests
 	@$(BIN)/ruff check .

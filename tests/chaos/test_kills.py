@@ -82,7 +82,7 @@ def test_a_child_killed_at_random_costs_no_frame(yard: Yard, reference: Painted,
 @pytest.mark.timeout(1800)
 @pytest.mark.parametrize("what", [CHILD, WHOLE, PARENT])
 def test_workers_killed_at_random_cost_no_frame(yard: Yard, reference: Painted, tally: Tally, what: str) -> None:
-    times = {CHILD: 20, WHOLE: 10, PARENT: 5}[what]
+    times = {CHILD: 20, WHOLE: 20, PARENT: 5}[what]
     kill_at_random(yard, reference, tally, tally.row(f"worker: SIGKILL of {what}", UNTIL), what, times, seed=1)
 
 

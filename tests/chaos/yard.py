@@ -19,11 +19,11 @@ from typing import Any
 
 import av
 import psutil
+from chaos.leftovers import Leftovers
 from chaos.proxy import FaultProxy
 from clips import make_clip
 from redis import Redis
 
-from farm.broker import ADVANCE, SWEEP
 from farm.client import Farm, Job
 from farm.contract import keys
 from farm.contract.codec import from_json
@@ -42,7 +42,6 @@ MARK = "CHAOS_YARD"
 ROOT = Path(__file__).parents[2]
 WAIT_S = 240.0
 CLEAN_S = 60.0
-COORDINATE = str(Queue.COORDINATE)
 FRAMES, CHUNK_FRAMES = 16, 4
 PARAMS = Params(steps=3, steps_anchor=2, steps_next=2, steps_settle=1, pyramid=1, blend_frames=2)
 """Enough painting to be interrupted; these tests judge the farm, not the picture."""
@@ -81,8 +80,8 @@ class Painted:
 class Yard:
     """One farm. `start` and `kill` know its processes by name."""
 
-    def __init__(self, home: Path, **settings: Any) -> None:
-        self.home = home
+    def __init__(self, home: Path, frames: int = FRAMES, **settings: Any) -> None:
+        self.home, self.frames = home, frames
         self.log_dir = home / "logs"
         self.log_dir.mkdir(parents=True, exist_ok=True)
         self._base = replace(Settings(home=home / "stack", cache_dir=home / "cache"), **{**BASE, **settings})
@@ -94,7 +93,7 @@ class Yard:
         self.store = S3Store.from_settings(services)  # the truth, past the proxy
         self.farm = Farm.from_settings(self.settings)
         self.redis: Any = Redis.from_url(services.redis_url, decode_responses=True)
-        self.clip = make_clip(home / "clip.mp4", frames=FRAMES, audio="aac").path
+        self.clip = make_clip(home / "clip.mp4", frames=frames, audio="aac").path
 
     def start_services(self) -> Settings:
         """Start Redis and the S3 server, or whichever of them is missing, on the ports they had."""
@@ -103,6 +102,10 @@ class Yard:
     def service_pid(self, name: str) -> int:
         """The process of `redis` or `store`."""
         return next(part.pid for part in self._stack.status().parts if part.name == name)
+
+    def pid(self, name: str) -> int:
+        """The process of a part that runs here, by its name."""
+        return self._processes[name].pid
 
     def start(self, name: str, module: str, **extra: str) -> subprocess.Popen[bytes]:
         """Start a process, in a session of its own; its output goes to a log."""
@@ -143,6 +146,19 @@ class Yard:
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             process.wait(10)
+
+    def end(self, *names: str) -> float:
+        """SIGTERM to each process, not to its children; seconds until none of them is left, nor of their children."""
+        processes = [self._processes.pop(name) for name in names]
+        children = [child for process in processes for child in psutil.Process(process.pid).children(recursive=True)]
+        began_s = time.monotonic()
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(60)
+        left = psutil.wait_procs(children, timeout=30)[1]
+        assert not left, f"{left} outlived their parent"
+        return time.monotonic() - began_s
 
     def await_parts(self, workers: int) -> None:
         """Wait until a coordinator and so many workers say that they are alive, each with a process that is."""
@@ -198,13 +214,17 @@ class Yard:
         wanted = stages or (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND)
         return [task for task, item in tasks.items() if item.state is TaskState.RUNNING and task.stage in wanted]
 
+    def painted_keys(self, job: Job) -> list[str]:
+        """The keys of all frames the job has in the store."""
+        prefix = keys.job_prefix(job.name)
+        return [key for folder in ("anchors/", "stylized/", "blended/") for key in self.store.list(prefix + folder)]
+
     def painted(self, job: Job) -> Painted:
         """What the job left in the store."""
         prefix = keys.job_prefix(job.name)
-        found = {}
-        for folder in ("anchors/", "stylized/", "blended/"):
-            for key in self.store.list(prefix + folder):
-                found[key.removeprefix(prefix)] = hashlib.sha256(self.store.get(key)).hexdigest()
+        found = {
+            key.removeprefix(prefix): hashlib.sha256(self.store.get(key)).hexdigest() for key in self.painted_keys(job)
+        }
         return Painted(found, _film_frames(job.fetch(self.home / f"{job.name}.mp4")))
 
     def painted_twice(self, job: Job) -> int:
@@ -230,7 +250,7 @@ class Yard:
         painted = self.painted(job)
         assert painted.frames.keys() == reference.frames.keys()
         assert painted == reference
-        assert len(painted.film) == FRAMES
+        assert len(painted.film) == self.frames
         plan = self._plan(job)
         found = {
             keys.task_of_manifest(key): from_json(Manifest, self.store.get(key))
@@ -248,41 +268,12 @@ class Yard:
     def check_clean(self) -> None:
         """No lease, no message and no key without an owner in Redis; no process but those that are meant to run."""
         deadline = time.monotonic() + CLEAN_S
-        while left := self.ownerless_keys():
-            assert time.monotonic() < deadline, f"without an owner in Redis: {[self._shown(key) for key in left]}"
+        left = Leftovers(self.redis, self.farm.ledger, self.settings.visibility_timeout_s)
+        while found := left.ownerless():
+            assert time.monotonic() < deadline, f"without an owner in Redis: {[left.shown(key) for key in found]}"
             time.sleep(0.2)
         assert self.dead() == []
         until(lambda: not self.strays(), "stray processes to end", 20.0)
-
-    def ownerless_keys(self) -> list[str]:
-        """Keys in Redis that belong to no job the ledger knows, to no process alive, and end by no expiry either."""
-        jobs = {record.job for record in self.farm.ledger.jobs()}
-        return [key for key in self.redis.scan_iter(count=1000) if not self._owned(key, jobs)]
-
-    def _shown(self, key: str) -> str:
-        """A key with what it holds, for people."""
-        kind = self.redis.type(key)
-        held = self.redis.lrange(key, 0, 3) if kind == "list" else self.redis.hvals(key) if kind == "hash" else []
-        return f"{key} ({kind}): {[raw[-400:] for raw in held]}"
-
-    def _owned(self, key: str, jobs: set[str]) -> bool:
-        if key == "farm:jobs" or key.startswith("_kombu.binding"):
-            return True
-        if key.startswith("farm:{"):
-            job, _, rest = key.removeprefix("farm:{").partition("}")
-            return job in jobs and not rest.startswith(":lease:")
-        passing = ("farm:worker:", "farm:health:", "farm:mark:", "farm:turn:", "unacked_mutex")
-        # A coordinator's own rounds come and go.
-        return (key.startswith(passing) and self.redis.ttl(key) != -1) or self._is_round(key)
-
-    def _is_round(self, key: str) -> bool:
-        """Whether that is nothing but sweeps and advances: they come without end, and several times in a slow hour."""
-        if key == "unacked_index":
-            return True  # the times of what is in `unacked`
-        held = (
-            self.redis.hvals(key) if key == "unacked" else self.redis.lrange(key, 0, -1) if key == COORDINATE else None
-        )
-        return held is not None and all(SWEEP in raw or ADVANCE in raw for raw in held)
 
     def strays(self) -> list[int]:
         """Processes of this yard that descend from none of those it means to run."""
