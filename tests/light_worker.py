@@ -26,6 +26,7 @@ from farm.redis_ledger import RedisLedger
 from farm.service import run_celery
 from farm.settings import Settings
 from farm.testing import MemoryStore
+from worker.tasks import sigterm_waits
 from worker.warden import Pulse, Warden
 
 DONE, FAILS, HANGS, STOPS, DIES, SLOW = 0, 1_000, 2_000, 3_000, 4_000, 5_000
@@ -62,7 +63,8 @@ def main() -> None:
         )  # fmt: skip
 
     def work(payload: dict[str, object]) -> None:
-        executor().execute(from_plain(TaskMessage, payload), behave)
+        with sigterm_waits():
+            executor().execute(from_plain(TaskMessage, payload), behave)
 
     for stage in (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND):
         app.task(name=STAGE_TASK[stage])(work)

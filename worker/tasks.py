@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+import os
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
 
 from celery import Celery
 
@@ -11,9 +14,11 @@ from farm.broker import STAGE_TASK
 from farm.contract.codec import from_plain
 from farm.contract.messages import Stage, TaskMessage
 from farm.executor import Executor, Outcome, Run
-from worker.studio import Studio
 
-Tools = Callable[[], tuple[Executor, Studio]]
+if TYPE_CHECKING:
+    from worker.studio import Studio
+
+    Tools = Callable[[], tuple[Executor, Studio]]
 
 
 def register(app: Celery, tools: Tools) -> None:
@@ -33,7 +38,24 @@ def register(app: Celery, tools: Tools) -> None:
 def _task(work: Callable[[Run, Studio], Outcome], tools: Tools) -> Callable[[dict[str, Any]], None]:
     def run_task(payload: dict[str, Any]) -> None:
         executor, studio = tools()
-        executor.execute(from_plain(TaskMessage, payload), lambda run: work(run, studio))
+        with sigterm_waits():
+            executor.execute(from_plain(TaskMessage, payload), lambda run: work(run, studio))
 
     run_task.__doc__ = work.__doc__
     return run_task
+
+
+@contextmanager
+def sigterm_waits() -> Iterator[None]:
+    """Some service managers send SIGTERM to the parent and to this pool process alike, whose work would die of it.
+
+    The parent tells the work to stop, which then hands its task back; only after that this process ends.
+    """
+    told: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _frame: told.append(number))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        if told:
+            os.kill(os.getpid(), signal.SIGTERM)
