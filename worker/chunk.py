@@ -2,14 +2,24 @@
 
 Every frame starts from the *stored* 8-bit frame before it, and frames are written once, so a chunk
 resumed at any frame gives the same bytes as one that never stopped, and a frame that was lost is painted alone.
+
+While a frame is painted, the next one's source is decoded and its motion estimated, and the one before travels to the
+store. So the painter goes on from the frame it has in hand, which PNG gives back as it was, before that is stored. What
+keeps this the same recursion: no frame is sent before the one it was painted from is known to be the stored one. Where
+another executor was first with other pixels, what was painted from ours is thrown away, and painted again from theirs.
+
+Each span is measured by one thread: `paint`, `warp` and `wait` by the painter's, and sum up to its time; `decode`,
+`flow` and `get` ahead of it, `png`, `put` and `adopt` behind it. Those overlap the painting.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import replace
+from collections.abc import Callable, Generator, Iterable, Iterator
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from os.path import commonprefix
+
+import numpy as np
 
 from farm.contract import keys
 from farm.contract.messages import FrameRecord, Stage, StoredFrame, TaskId
@@ -18,14 +28,21 @@ from farm.contract.plan import Chunk
 from farm.executor import Outcome, Run
 from farm.frames import FrameReader
 from farm.png import png_bytes
-from worker.engine import Carried, Frame, Painted, StepProgress, carry, carry_far
+from worker.engine import Carried, Frame, OnStep, Painted, StepProgress, carry_far
 from worker.engine.approach import APPROACH_FRAMES, Approach, approach, departing
 from worker.engine.blend import mixed
+from worker.engine.flow import Motion, carry_along, motion_between
 from worker.engine.palette import kept_colors
-from worker.studio import Studio
+from worker.pipeline import Ahead, Behind
+from worker.studio import Clip, Studio
 
 LEGACY_SHARE = 0.05
 """Share of the carried last frame in each frame of `legacy` coherence (Eidnes 2015)."""
+FRAMES_AHEAD = 2
+"""So many frames are decoded, with their motion, before the painter asks for them: one to go on with at once, and one
+so that a slow one among them is no wait. Each holds about 12 bytes a pixel."""
+
+NO_WAY = Approach(())
 
 
 def paint_anchor(run: Run, studio: Studio) -> Outcome:
@@ -47,26 +64,150 @@ def paint_chunk(run: Run, studio: Studio) -> Outcome:
     data = reader.data(first)
     last = reader.picture(first, data)
     result = run.store.put_once(keys.stylized(run.job, chunk.start), data, "image/png")
-    records = [FrameRecord(chunk.start, result.sha256, adopted=not result.written)]
-    run.progress(1)
-    contents = studio.clip(run).frames(chunk.start, chunk.stop)
+    record = FrameRecord(chunk.start, result.sha256, adopted=not result.written)
+    frames = _frames_ahead(run, studio.clip(run), chunk, reader)
+    with Behind[_Settled]("put") as behind, Ahead(frames, FRAMES_AHEAD, "source") as ahead:
+        line = _Line(run, studio, reader, behind, last)
+        line.go_on(record)
+        while (frame := _awaited(run, ahead)) is not None:
+            run.check()
+            line.take(frame)
+        line.settle()
+    return Outcome(tuple(line.records), studio.device.title, studio.versions)
+
+
+@dataclass(frozen=True, slots=True)
+class _Stored:
+    """A frame of the chunk that an earlier attempt stored."""
+
+    record: FrameRecord
+    frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class _Unpainted:
+    """A frame to paint: its source, how that moved from the frame before, and the chunk's way to the next anchor."""
+
+    number: int
+    left: int  # frames to the next anchor; 1 for the chunk's last
+    content: Frame
+    motion: Motion
+    way: Approach
+
+
+@dataclass(frozen=True, slots=True)
+class _Settled:
+    """What became of a painted frame in the store."""
+
+    record: FrameRecord
+    instead: Frame | None  # another executor's, stored before ours and unlike it
+
+
+class _Overtaken(Exception):
+    """The frame that this one is painted from is not the stored one."""
+
+
+class _Line:
+    """The painter's side of a chunk: at most one frame is on its way to the store while the next one is painted."""
+
+    def __init__(self, run: Run, studio: Studio, reader: FrameReader, behind: Behind[_Settled], last: Frame) -> None:
+        self.records: list[FrameRecord] = []  # of what is stored
+        self._run = run
+        self._studio = studio
+        self._reader = reader
+        self._behind = behind
+        self._last = last  # what the next frame is painted from
+        self._far = _chunk_before(run, run.message.start) is not None
+
+    def go_on(self, record: FrameRecord, frame: Frame | None = None) -> None:
+        """One frame more is stored; `frame`: the next one is painted from it."""
+        self.records.append(record)
+        self._run.progress(len(self.records))
+        if frame is not None:
+            self._last = frame
+
+    def take(self, frame: _Stored | _Unpainted) -> None:
+        """Go one frame on."""
+        if isinstance(frame, _Stored):
+            self.settle()
+            self.go_on(frame.record, frame.frame)
+            return
+        painted = self._painted(frame)
+        self._run.check()  # it may have waited for the store for long
+        self._last = painted.frame
+        self._behind.start(lambda: self._put(frame.number, painted))
+
+    def settle(self) -> bool:
+        """Wait for the frame on its way; False where it is not the one to go on from, but another executor's is."""
+        if not self._behind.busy:
+            return True
+        if self._behind.ready:
+            settled = self._behind.result()
+        else:
+            with self._run.span("wait"):
+                settled = self._behind.result()
+        self.go_on(settled.record, settled.instead)
+        return settled.instead is None
+
+    def _painted(self, frame: _Unpainted) -> Painted:
+        """Painted from the stored frame before it, and from no other."""
+        while True:
+            try:
+                painted = _next(self._run, self._studio, self._carried(frame), frame.content, self._on_step)
+            except _Overtaken:
+                continue
+            if self.settle():
+                return painted
+
+    def _carried(self, frame: _Unpainted) -> Carried:
+        with self._run.span("warp"):
+            carried = frame.way.towards(carry_along(self._last, frame.motion), frame.left)
+            return departing(carried, frame.number - self._run.message.start) if self._far else carried
+
+    def _on_step(self, _progress: StepProgress) -> None:
+        """Ask whether to stop, be it that the frame before could not be stored or is another's."""
+        self._run.check()
+        if self._behind.ready and not self.settle():
+            raise _Overtaken
+
+    def _put(self, number: int, painted: Painted) -> _Settled:
+        """Runs beside the painter."""
+        record = put_frame(self._run, keys.stylized(self._run.job, number), number, painted)
+        if not record.adopted:
+            return _Settled(record, None)
+        frame = _read(self._run, self._reader, record, "adopt")
+        return _Settled(record, None if np.array_equal(frame, painted.frame) else frame)
+
+
+def _frames_ahead(
+    run: Run, clip: Clip, chunk: Chunk, reader: FrameReader
+) -> Generator[_Stored | _Unpainted, None, None]:
+    """A chunk's frames after its first, with all they need but the painting before. Runs beside the painter."""
     there, way = _stored_keys(run, chunk), None
-    has_come_far = _chunk_before(run, chunk.start) is not None
-    for number, (before, now) in enumerate(pairwise(_timed(run, contents)), start=chunk.start + 1):
+    contents = _timed(run, clip.frames(chunk.start, chunk.stop))
+    for number, (before, now) in enumerate(pairwise(contents), start=chunk.start + 1):
         run.check()
         key = keys.stylized(run.job, number)
-        record = stored(run, key, number) if key in there else None
-        if record is None:
-            way = way or _approach(run, studio, chunk)
-            carried = way.towards(_carried(run, last, before, now), chunk.stop - number)
-            if has_come_far:
-                carried = departing(carried, number - chunk.start)
-            record = put_frame(run, key, number, _next(run, studio, carried, now))
-        records.append(record)
-        with run.span("get"):
-            last = reader.frame(StoredFrame(run.message.task, number), record.sha256)
-        run.progress(len(records))
-    return Outcome(tuple(records), studio.device.title, studio.versions)
+        if key in there and (record := stored(run, key, number)) is not None:
+            yield _Stored(record, _read(run, reader, record, "get"))
+            continue
+        left = chunk.stop - number
+        if way is None and left <= APPROACH_FRAMES:
+            way = _approach(run, clip, chunk)
+        with run.span("flow"):
+            motion = motion_between(before, now, run.spec.params.flow)
+        yield _Unpainted(number, left, now, motion, way or NO_WAY)
+
+
+def _awaited(run: Run, frames: Iterator[_Stored | _Unpainted]) -> _Stored | _Unpainted | None:
+    with run.span("wait"):
+        return next(frames, None)
+
+
+def _read(run: Run, reader: FrameReader, record: FrameRecord, span: str) -> Frame:
+    """A frame of the chunk as it is stored, checked."""
+    with run.span(span):
+        return reader.frame(StoredFrame(run.message.task, record.frame), record.sha256)
 
 
 def _stored_keys(run: Run, chunk: Chunk) -> frozenset[str]:
@@ -124,28 +265,23 @@ def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:
         return painter.paint_anchor(newest[0], carried, on_step=checking(run))
 
 
-def _carried(run: Run, last: Frame, before: Frame, now: Frame) -> Carried:
-    with run.span("flow"):
-        return carry(last, before, now, run.spec.params.flow)
-
-
-def _next(run: Run, studio: Studio, carried: Carried, now: Frame) -> Painted:
+def _next(run: Run, studio: Studio, carried: Carried, now: Frame, on_step: OnStep) -> Painted:
     painter = studio.painter(run)
     with run.span("paint"):
         if run.spec.params.coherence is Coherence.LEGACY:
-            painted = painter.paint_still(now, on_step=checking(run))
+            painted = painter.paint_still(now, on_step=on_step)
             both = mixed(carried, painted.frame, LEGACY_SHARE)
             return replace(painted, frame=kept_colors(run.spec.params.color, both, now))
-        return painter.paint_next(now, carried, on_step=checking(run))
+        return painter.paint_next(now, carried, on_step=on_step)
 
 
-def _approach(run: Run, studio: Studio, chunk: Chunk) -> Approach:
+def _approach(run: Run, clip: Clip, chunk: Chunk) -> Approach:
     """The way to the next chunk's anchor; an empty one where none follows in the shot."""
     if not run.plan.linked or all(item.start != chunk.stop or item.shot != chunk.shot for item in run.plan.chunks):
         return Approach(())
     anchor = FrameReader(run.store, run.job).frame(_anchor(chunk.stop))
     first = max(chunk.start + 1, chunk.stop - APPROACH_FRAMES)
-    contents = list(_timed(run, studio.clip(run).frames(first, chunk.stop + 1)))
+    contents = list(_timed(run, clip.frames(first, chunk.stop + 1)))
     run.check()
     with run.span("flow"):
         return approach(anchor, contents, run.spec.params.flow)

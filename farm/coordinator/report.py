@@ -69,15 +69,18 @@ def build_report(
 
 
 def _stage(stage: Stage, manifests: Sequence[Manifest]) -> dict[str, Any]:
+    """Spans of threads beside the painter (of a chunk: all but `paint`, `warp`, `wait`) overlap its own."""
     own = [item for item in manifests if item.stage is stage]
     spans: defaultdict[str, float] = defaultdict(float)
     for item in own:
         for name, value in item.timings_s.items():
             spans[name] += value
+    task_s = sum(item.finished_s - item.started_s for item in own)
     return {
         "tasks": len(own),
         "frames": sum(len(item.frames) for item in own),
-        "task_s": round(sum(item.finished_s - item.started_s for item in own), 3),
+        "task_s": round(task_s, 3),
+        "painter_busy": round(spans["paint"] / task_s, 4) if "paint" in spans and task_s else None,
         "spans_s": {name: round(value, 3) for name, value in sorted(spans.items())},
     }
 

@@ -30,6 +30,15 @@ class Carried:
     pace: float = 1.0
 
 
+@dataclass(frozen=True, slots=True)
+class Motion:
+    """How the source moved by one frame: `flow_ba (H, W, 2) float32 px` from the later frame to the earlier one, and
+    where it can be `trusted`, `(H, W) bool`. It needs no painting, so it can be estimated ahead."""
+
+    flow_ba: Flow
+    trusted: Trust
+
+
 class LongFlow:
     """Backward flow from the newest frame to the first, composed frame by frame."""
 
@@ -50,9 +59,19 @@ def composed(flow_cb: Flow, flow_ba: Flow) -> Flow:
 
 
 def carry(painted: Frame, content_before: Frame, content_now: Frame, method: FlowMethod = FlowMethod.DIS) -> Carried:
-    """The painting of `content_before`, carried one frame on."""
+    """The painting of `content_before`, carried one frame on: `carry_along` the motion between the two."""
+    return carry_along(painted, motion_between(content_before, content_now, method))
+
+
+def motion_between(content_before: Frame, content_now: Frame, method: FlowMethod = FlowMethod.DIS) -> Motion:
+    """The motion from one source frame to the next."""
     flow_ba, flow_ab = flow_pair(luma(content_before), luma(content_now), method)
-    return _carried(painted, flow_ba, consistent(flow_ba, flow_ab))
+    return Motion(flow_ba, consistent(flow_ba, flow_ab))
+
+
+def carry_along(painted: Frame, motion: Motion) -> Carried:
+    """A painting carried along a motion."""
+    return _carried(painted, motion.flow_ba, motion.trusted)
 
 
 def carry_far(painted: Frame, contents: Iterable[Frame], method: FlowMethod = FlowMethod.DIS) -> Carried:

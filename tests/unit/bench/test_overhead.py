@@ -29,9 +29,10 @@ def test_a_frames_part_is_told_from_a_chunks() -> None:
     assert fitted([(frames, 0.01 * frames + 0.1) for frames in (6, 6, 48, 47)]) == pytest.approx((0.01, 0.1))
 
 
-def test_painting_and_flow_are_taken_off() -> None:
-    manifest = task(Stage.STYLIZE, 0, 5.0, 2.0, paint=1.0, flow=0.5, decode=0.25)
-    assert besides_painting_s(manifest) == pytest.approx(0.5)
+def test_painting_is_taken_off_or_the_flow_beside_it_where_that_takes_longer() -> None:
+    manifest = task(Stage.STYLIZE, 0, 5.0, 2.0, paint=1.0, warp=0.25, flow=0.5, decode=0.25, wait=0.5)
+    assert besides_painting_s(manifest) == pytest.approx(0.75)
+    assert besides_painting_s(task(Stage.STYLIZE, 0, 5.0, 2.0, paint=1.0, flow=1.5)) == pytest.approx(0.5)
 
 
 def test_gaps_are_between_chunks_of_one_worker() -> None:
