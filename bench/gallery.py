@@ -1,7 +1,7 @@
 """`make gallery`: three clips in four styles beside their sources and the method of 2015, for `docs/gallery.md`.
 
-Paints excerpts on the benchmark's farm, so what `make bench-picture` painted costs nothing here; its worst boundaries
-are shown, too, where it has run.
+Paints short excerpts on the benchmark's farm; the worst boundaries of `make bench-picture` are shown, too, where it has
+run.
 """
 
 from __future__ import annotations
@@ -37,6 +37,7 @@ from farm.measure.report import PictureReport
 
 DOCS = ROOT / "docs"
 GALLERY_STYLES = ("swirl", "mosaic", "wheat", "wave")
+EXCERPT_FRAMES, EXCERPT_CHUNK = 16, 8
 SHEET_COLUMNS, STRIP_COLUMNS = 4, 4
 SHEET_CELL_PX, STRIP_CELL_PX = 240, 240
 SHEET_LIMIT_BYTES, STRIP_LIMIT_BYTES, WORST_LIMIT_BYTES = 190_000, 140_000, 220_000
@@ -223,7 +224,7 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
 def main(words: Sequence[str]) -> int:
     """Paint and write the gallery."""
     arguments = parsed(words)
-    scope, count = Scope(FARMS / "clips"), 99
+    scope, count = Scope(FARMS / "clips", excerpt_frames=EXCERPT_FRAMES, excerpt_chunk=EXCERPT_CHUNK), 99
     docs: Path = arguments.docs or (FARMS / "quick" if arguments.quick else DOCS)
     if arguments.quick:
         scope, count = replace(scope, size_px=96, frames=30, excerpt_frames=12, excerpt_chunk=6), 1
