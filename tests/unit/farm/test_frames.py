@@ -1,9 +1,8 @@
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import numpy as np
 import pytest
+from harms import Harm, alter, lose, truncate
 
 from farm.contract import keys
 from farm.contract.codec import sha256_hex, to_json
@@ -79,24 +78,10 @@ def painted(plan: Plan) -> MemoryStore:
     return store
 
 
-def lose(store: MemoryStore, key: str) -> None:
-    store.delete([key])
-
-
-def truncate(store: MemoryStore, key: str) -> None:
-    data, sha256 = store.objects[key]
-    store.objects[key] = (data[: len(data) // 2], sha256)
-
-
-def alter(store: MemoryStore, key: str) -> None:
-    """Written by somebody who knows how: only the manifest tells."""
-    store.put(key, png_bytes(np.full((16, 16, 3), 99, np.uint8)))
-
-
 @pytest.mark.parametrize(
     ("harm", "why"), [(lose, "not in memory"), (truncate, "was written with"), (alter, "its manifest names")]
 )
-def test_a_final_frame_that_is_not_the_one_painted_is_named(harm: Callable[..., None], why: str) -> None:
+def test_a_final_frame_that_is_not_the_one_painted_is_named(harm: Harm, why: str) -> None:
     store = painted(PLAN)
     harm(store, keys.frame(JOB, FRAME))
     with pytest.raises(FrameDamaged, match=why) as damaged:
@@ -106,7 +91,7 @@ def test_a_final_frame_that_is_not_the_one_painted_is_named(harm: Callable[..., 
 
 
 @pytest.mark.parametrize("harm", [lose, truncate, lambda store, key: store.put(key, b"{}")])
-def test_a_frame_whose_manifest_is_lost_or_damaged_can_not_be_trusted(harm: Callable[..., None]) -> None:
+def test_a_frame_whose_manifest_is_lost_or_damaged_can_not_be_trusted(harm: Harm) -> None:
     store = painted(PLAN)
     harm(store, keys.manifest(JOB, FRAME.maker))
     with pytest.raises(FrameDamaged):

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 import pytest
 from clips import make_clip, picture
+from harms import Harm, alter, lose, truncate
 
 from farm import video
 from farm.contract import keys
@@ -34,20 +34,6 @@ from worker.studio import Studio
 
 FRAMES, SIZE = 12, (48, 32)
 PARAMS = Params(steps=2, steps_anchor=2, steps_next=2, steps_settle=1, pyramid=1, blend_frames=2)
-Harm = Callable[[MemoryStore, str], None]
-
-
-def lose(store: MemoryStore, key: str) -> None:
-    store.delete([key])
-
-
-def truncate(store: MemoryStore, key: str) -> None:
-    data, sha256 = store.objects[key]
-    store.objects[key] = (data[: len(data) // 2], sha256)
-
-
-def alter(store: MemoryStore, key: str) -> None:
-    store.put(key, png_bytes(np.full((*SIZE[::-1], 3), 99, np.uint8)))
 
 
 @dataclass
