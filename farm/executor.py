@@ -69,6 +69,7 @@ class Outcome:
     frames: tuple[FrameRecord, ...] = ()
     device: str = "cpu"
     versions: dict[str, str] = field(default_factory=dict)
+    peak_memory_bytes: int = 0  # the most its device's memory held; 0: not measured
 
 
 @dataclass(frozen=True)
@@ -81,7 +82,8 @@ class Executor:
     worker: str  # this process's name
     notify: Callable[[TaskMessage], None]  # tells a coordinator that an attempt ended
     shutting_down: Callable[[], bool] = lambda: False
-    is_worker: bool = False  # failures count against it, and its tasks must show signs of life
+    is_worker: bool = False  # failures count against it, and it hands back what goes on after SIGTERM
+    watched: bool = False  # its tasks must show signs of life, as a worker's always must
     end_process: Callable[[], None] = lambda: None  # where its task is stuck, or goes on after SIGTERM
 
     def execute(self, message: TaskMessage, work: Callable[[Run], Outcome]) -> bool:
@@ -135,7 +137,7 @@ class Executor:
     def _work(self, attempt: _Attempt, work: Callable[[Run], Outcome]) -> None:
         message, lease, settings = attempt.message, attempt.lease, self.settings
         started_s = time.time()
-        stuck_s = settings.stuck_s if self.is_worker else 0.0
+        stuck_s = settings.stuck_s if self.is_worker or self.watched else 0.0
         with LeaseKeeper(
             self.ledger, lease, settings.lease_s, self.shutting_down, stuck_s,
             on_stuck=lambda silent_s: self._end_stuck(attempt, silent_s), grace_s=settings.grace_s,
@@ -156,6 +158,7 @@ class Executor:
                 frames=outcome.frames,
                 timings_s=dict(run.timings_s),
                 versions=outcome.versions,
+                peak_memory_bytes=outcome.peak_memory_bytes,
             )
             self.store.put_once(keys.manifest(message.job, message.task), to_json(manifest), "application/json")
         if not self._settle(lease, TaskState.SUCCEEDED, error="", damaged=()):

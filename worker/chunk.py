@@ -54,7 +54,7 @@ def paint_anchor(run: Run, studio: Studio) -> Outcome:
         painted = _first(run, studio, start) if before is None else _carried_anchor(run, studio, before)
         record = put_frame(run, key, start, painted)
     run.progress(1)
-    return Outcome((record,), studio.device.title, studio.versions)
+    return studio.outcome([record])
 
 
 def paint_chunk(run: Run, studio: Studio) -> Outcome:
@@ -73,7 +73,7 @@ def paint_chunk(run: Run, studio: Studio) -> Outcome:
             run.check()
             line.take(frame)
         line.settle()
-    return Outcome(tuple(line.records), studio.device.title, studio.versions)
+    return studio.outcome(line.records)
 
 
 @dataclass(frozen=True, slots=True)

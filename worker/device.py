@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import platform
+import resource
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +19,9 @@ if TYPE_CHECKING:
 SPIN_COUNT = "1000"
 """Rounds an OpenMP thread spins before it sleeps: enough that a free core never waits for a wake-up."""
 
+RSS_UNIT = 1 if sys.platform == "darwin" else 1024
+"""Bytes in which the system counts a process's memory."""
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -25,6 +30,16 @@ class Device:
     torch_name: str  # "cpu", "cuda:0"
     title: str  # "cpu (2 threads)", "NVIDIA H100 80GB HBM3"
     memory_bytes: int
+
+    def peak_bytes(self) -> int:
+        """The most memory taken on it: of tensors since the last call on a GPU, of this process ever on a CPU."""
+        import torch
+
+        if self.torch_name == "cpu":
+            return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * RSS_UNIT
+        peak = torch.cuda.max_memory_allocated(self.torch_name)
+        torch.cuda.reset_peak_memory_stats(self.torch_name)
+        return peak
 
 
 def limit_threads(threads: int) -> None:

@@ -5,7 +5,7 @@ A backbone is loaded once per process; a painter (the style's targets at every p
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -15,10 +15,11 @@ import torch
 
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
+from farm.contract.messages import FrameRecord
 from farm.contract.params import Color
 from farm.contract.plan import FrameRange
 from farm.contract.spec import Spec
-from farm.executor import Run
+from farm.executor import Outcome, Run
 from farm.media import MediaCache
 from farm.sandbox import read_picture
 from farm.settings import Settings
@@ -32,6 +33,8 @@ T = TypeVar("T")
 
 LOAD_LIMIT_S = 3600.0
 """A backbone's weights may have to be downloaded, over whatever line there is."""
+MEMORY_SHARE = 0.9
+"""Of a device's memory, what is painted with where no limit is set: its driver and other kernels want some."""
 KEPT_PAINTERS = 2
 KEPT_INDEXES = 8
 KEPT_COLORS = 64
@@ -74,6 +77,10 @@ class Studio:
         with run.slow(LOAD_LIMIT_S):
             return self._painters.get(what, lambda: self._make_painter(spec, size_hw, colors))
 
+    def outcome(self, frames: Sequence[FrameRecord]) -> Outcome:
+        """What a task that painted these frames leaves for its manifest."""
+        return Outcome(tuple(frames), self.device.title, self.versions, self.device.peak_bytes())
+
     def clip(self, run: Run) -> Clip:
         """The job's source."""
         index = self._indexes.get(run.job.encode(), lambda: from_json(FrameIndex, self._store.get(keys.index(run.job))))
@@ -108,7 +115,9 @@ class Studio:
     def _make_painter(self, spec: Spec, size_hw: tuple[int, int], colors: ColorStatistics | None) -> Painter:
         network = self._network(spec.params.backbone, spec.weights_sha256)
         styles = [(read_picture(self._media.path(item.media), self._settings), item.weight) for item in spec.styles]
-        return Painter(network, spec.params, styles, size_hw=size_hw, device=self.device.torch_name, colors=colors)
+        limit = self._settings.memory_mb << 20 or int(MEMORY_SHARE * self.device.memory_bytes)
+        device = self.device.torch_name
+        return Painter(network, spec.params, styles, size_hw=size_hw, device=device, colors=colors, memory_bytes=limit)
 
     def _load_network(self, backbone: str, weights_sha256: str) -> Network:
         from farm.contract.params import Backbone

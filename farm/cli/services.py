@@ -72,10 +72,19 @@ def worker(
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", help="CPU threads.", show_default=False)
     ] = None,
+    memory: Annotated[
+        int | None,
+        typer.Option(
+            "--memory",
+            metavar="MIB",
+            help="What to paint with, in MiB; larger pictures are painted in tiles. (default: 90 % of the device's)",
+            show_default=False,
+        ),
+    ] = None,
 ) -> None:
     """Run a worker of the farm in this process."""
     _require_installed(("torch", "worker"), "worker")
-    _become("worker", FARM_DEVICE=device, FARM_THREADS=threads)
+    _become("worker", FARM_DEVICE=device, FARM_THREADS=threads, FARM_MEMORY_MB=memory)
 
 
 def coordinator() -> None:

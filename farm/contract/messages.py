@@ -134,6 +134,7 @@ class Manifest:
     frames: tuple[FrameRecord, ...] = ()
     timings_s: dict[str, float] = field(default_factory=dict)  # seconds by span: decode, flow, paint, encode, put ...
     versions: dict[str, str] = field(default_factory=dict)
+    peak_memory_bytes: int = 0  # of the worker's device; 0 where it is not known
     version: int = MANIFEST_VERSION
 
     @property

@@ -95,6 +95,7 @@ def _workers(painted: Sequence[Manifest]) -> dict[str, Any]:
             "tasks": len(own),
             "frames": sum(len(item.frames) for item in own),
             "busy_s": round(sum(item.finished_s - item.started_s for item in own), 3),
+            "peak_memory_bytes": max(item.peak_memory_bytes for item in own),
             "versions": own[0].versions,
         }
         for name, own in sorted(by_name.items())

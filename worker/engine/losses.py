@@ -1,4 +1,4 @@
-"""The losses a painting minimises, each a pure function, and `Objective`, their weighted sum.
+"""The losses a painting minimises, each a pure function. `worker.engine.objective` is their weighted sum.
 
 Gatys, Ecker, Bethge 2016, *Image Style Transfer Using Convolutional Neural Networks*; the temporal term is
 Ruder, Dosovitskiy, Brox 2016, *Artistic Style Transfer for Videos*, eq. 7.
@@ -7,7 +7,6 @@ Ruder, Dosovitskiy, Brox 2016, *Artistic Style Transfer for Videos*, eq. 7.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -40,16 +39,18 @@ def style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
     Differs: Gatys et al. eq. 4 divides by `4N²M²`; dividing by the target's own energy gives every layer the
     same say whatever its scale, so that no weight per layer is needed.
     """
-    layers = [
-        (gram - target).square().sum() / target.square().sum().clamp_min(EPS)
-        for gram, target in zip(grams, targets, strict=True)
-    ]
+    layers = [(gram - target).square().sum() / energy(target) for gram, target in zip(grams, targets, strict=True)]
     return torch.stack(layers).mean()
 
 
 def content_loss(features_bchw: Tensor, target_bchw: Tensor) -> Tensor:
     """`‖F − P‖² / ‖P‖²`, a scalar. Differs: Gatys et al. eq. 1 is `½‖F − P‖²`, which depends on the layer's scale."""
-    return (features_bchw - target_bchw).square().sum() / target_bchw.square().sum().clamp_min(EPS)
+    return (features_bchw - target_bchw).square().sum() / energy(target_bchw)
+
+
+def energy(features: Tensor) -> Tensor:
+    """`‖F‖²`, a scalar above 0."""
+    return features.square().sum().clamp_min(EPS)
 
 
 CHROMA_SMOOTHNESS = 4.0
@@ -97,14 +98,6 @@ def content_and_style_weights(params: Params) -> tuple[float, float]:
     return params.content_weight / max(1.0, ratio), min(1.0, ratio)
 
 
-@dataclass(frozen=True, slots=True)
-class Pull:
-    """The carried painting that holds a new one: `(1, 3, H, W)` and its mask `(1, 1, H, W)`, both float32 [0, 1]."""
-
-    image: Tensor
-    mask: Tensor
-
-
 Phase = tuple[int, int]
 """How far a network's grid is shifted, in px from the top and left."""
 
@@ -115,52 +108,6 @@ optimiser fills the picture with them; walking through the phases, every pattern
 
 MARGIN_PX = 16
 """Width of the margin of reflection: the reach of the finest taps, and most of the coarse ones'."""
-
-
-class Objective:
-    """The weighted losses of one picture at one size."""
-
-    def __init__(
-        self,
-        network: Network,
-        params: Params,
-        *,
-        style_grams: Sequence[Tensor],
-        content_bchw: Tensor,
-        pull: Pull | None = None,
-    ) -> None:
-        self._network = network
-        self._params = params
-        self._content_weight, self._style_weight = content_and_style_weights(params)
-        self._style_grams = style_grams
-        self._pull = pull
-        self._content = content_bchw
-        self._metric = chroma_metric(content_bchw.shape[1], content_bchw.device)
-        self._content_features: dict[Phase, Tensor] = {}
-
-    def terms(self, image_bchw: Tensor, phase: Phase = (0, 0)) -> Tensor:
-        """`(5,) float32`: the weighted terms in the order of `TERMS`; minimise the last.
-
-        `phase` shifts the network's grid by that many px from the top and left.
-        """
-        params, features = self._params, self._network(framed(image_bchw, phase))
-        grams = style_grams(self._network, features)
-        content = self._content_weight * content_loss(
-            features[self._network.content_tap], self._content_features_at(phase)
-        )
-        style = self._style_weight * style_loss(grams, self._style_grams)
-        smooth = params.tv_weight * tv_loss(image_bchw, self._metric)
-        temporal = torch.zeros_like(style)
-        if self._pull is not None:
-            temporal = params.temporal_weight * temporal_loss(image_bchw, self._pull.image, self._pull.mask)
-        return torch.stack([content, style, smooth, temporal, content + style + smooth + temporal])
-
-    def _content_features_at(self, phase: Phase) -> Tensor:
-        if phase not in self._content_features:
-            with torch.no_grad():
-                features = self._network(framed(self._content, phase))
-            self._content_features[phase] = features[self._network.content_tap]
-        return self._content_features[phase]
 
 
 def framed(image_bchw: Tensor, phase: Phase = (0, 0)) -> Tensor:

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from farm.contract.params import Optimizer
-from worker.engine.losses import PHASES, Objective
+from worker.engine.losses import PHASES
+from worker.engine.objective import Objective
 
 ADAM_BETAS = (0.9, 0.99)
 FINAL_RATE = 0.1
@@ -57,16 +58,14 @@ def _adam(
     def step(done: int) -> Tensor:
         for group in adam.param_groups:
             group["lr"] = learning_rate * decay(done, steps)
-        adam.zero_grad()
-        terms = objective.terms(pixels, PHASES[done % len(PHASES)])
-        terms[-1].backward()  # type: ignore[no-untyped-call]
+        terms = objective.descend(pixels, PHASES[done % len(PHASES)])
         before = None if pace is None else pixels.detach().clone()
         adam.step()
         with torch.no_grad():
             if before is not None and pace is not None:
                 pixels.copy_(before.lerp_(pixels, pace))
             pixels.clamp_(0, 1)
-        return terms.detach()
+        return terms
 
     return step
 
@@ -91,11 +90,8 @@ def _lbfgs(pixels: Tensor, objective: Objective) -> Callable[[int], Tensor]:
     last: list[Tensor] = []
 
     def closure() -> Tensor:
-        lbfgs.zero_grad()
-        terms = objective.terms(pixels)
-        terms[-1].backward()  # type: ignore[no-untyped-call]
-        last[:] = [terms.detach()]
-        return terms[-1]
+        last[:] = [objective.descend(pixels)]
+        return last[0][-1]
 
     def step(_done: int) -> Tensor:
         lbfgs.step(closure)  # type: ignore[no-untyped-call]

@@ -17,6 +17,7 @@ from torch import Tensor
 
 from worker.engine.backbones import Network
 from worker.engine.losses import framed, style_grams
+from worker.engine.memory import Memory
 from worker.engine.pixels import (
     Image,
     SizeHW,
@@ -24,6 +25,7 @@ from worker.engine.pixels import (
     size_with_longer_side,
     tensor_from_image,
 )
+from worker.engine.tiling import TiledPicture
 
 WeightedStyle = tuple[Image, float]
 """A style `(H, W, 3) float32, sRGB [0, 1]` and its weight, above 0."""
@@ -43,12 +45,14 @@ class StyleTargets:
         *,
         scale: float = 1.0,
         device: torch.device | str,
+        memory: Memory | None = None,
     ) -> None:
         whole = sum(weight for _, weight in styles)
         self._network = network
         self._styles = [(image, weight / whole) for image, weight in styles]
         self._scale = scale
         self._device = device
+        self._memory = memory or Memory()
         self._kept: dict[SizeHW, list[Tensor]] = {}
 
     def at(self, size_hw: SizeHW) -> list[Tensor]:
@@ -66,7 +70,13 @@ class StyleTargets:
         return weighted_mean([self._tile_grams(tile) for tile in tiles], [each / sum(pixels) for each in pixels])
 
     def _tile_grams(self, tile: Image) -> list[Tensor]:
-        return style_grams(self._network, self._network(framed(tensor_from_image(tile, self._device))))
+        network, seen = self._network, framed(tensor_from_image(tile, self._device))
+        return self._memory.within(
+            network,
+            seen,
+            lambda: style_grams(network, network(seen)),
+            lambda tile_px: TiledPicture(network, seen, tile_px).grams(),
+        )
 
 
 def style_tiles(style: Image, longer_px: int, scale: float) -> list[Image]:

@@ -24,7 +24,9 @@ from worker.engine.backbones import Network
 from worker.engine.bare import filled
 from worker.engine.color import ColorStatistics, color_statistics
 from worker.engine.flow import Carried
-from worker.engine.losses import Objective, Pull, losses_by_name
+from worker.engine.losses import losses_by_name
+from worker.engine.memory import Memory
+from worker.engine.objective import Objective, Pull
 from worker.engine.optimize import optimized
 from worker.engine.palette import Palette
 from worker.engine.pixels import (
@@ -90,7 +92,8 @@ class Painted:
 class Painter:
     """Paints frames of one size in one style, or in several mixed by weight.
 
-    `colors` are the clip's, of the whole shot; needed where `params.color` is not the style's.
+    `colors` are the clip's, of the whole shot; needed where `params.color` is not the style's. Within `memory_bytes`,
+    as far as it goes, or where the device has no more, a picture is painted in tiles: the same but for rounding.
     """
 
     def __init__(
@@ -102,6 +105,7 @@ class Painter:
         size_hw: SizeHW,
         device: torch.device | str,
         colors: ColorStatistics | None = None,
+        memory_bytes: int | None = None,
     ) -> None:
         self._network = network
         self._params = params
@@ -110,7 +114,10 @@ class Painter:
         self._palette = Palette(params.color, colors)
         frames = [(style, 1.0)] if isinstance(style, np.ndarray) else style
         styles = [(self._palette.style(frame), weight) for frame, weight in frames]
-        self._targets = StyleTargets(network, styles, scale=params.style_scale, device=self._device)
+        self._memory = Memory(memory_bytes)
+        self._targets = StyleTargets(
+            network, styles, scale=params.style_scale, device=self._device, memory=self._memory
+        )
 
     def paint_still(self, content: Frame, *, on_step: OnStep | None = None) -> Painted:
         """A frame by itself, coarse to fine."""
@@ -186,7 +193,14 @@ class Painter:
     def _objective(self, content: Image, pull: Pull | None) -> Objective:
         height, width = content.shape[:2]
         grams = self._targets.at((height, width))
-        return Objective(self._network, self._params, style_grams=grams, content_bchw=self._tensor(content), pull=pull)
+        return Objective(
+            self._network,
+            self._params,
+            style_grams=grams,
+            content_bchw=self._tensor(content),
+            pull=pull,
+            memory=self._memory,
+        )
 
     def _pull(self, carried: Carried | None, size_hw: SizeHW) -> Pull | None:
         if carried is None:

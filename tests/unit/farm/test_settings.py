@@ -26,6 +26,7 @@ FULL = {
     "FARM_WEIGHTS_DIR": "/srv/weights",
     "FARM_THREADS": "3",
     "FARM_DEVICE": "cuda:1",
+    "FARM_MEMORY_MB": "6144",
     "FARM_VISIBILITY_TIMEOUT_S": "600",
     "FARM_LEASE_S": "1.5",
     "FARM_SWEEP_S": "0.25",

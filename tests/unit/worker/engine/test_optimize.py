@@ -9,7 +9,8 @@ import torch
 from farm.contract.errors import ShuttingDown
 from farm.contract.params import Optimizer, Params
 from worker.engine import Frame, Network
-from worker.engine.losses import Objective, framed, losses_by_name, style_grams
+from worker.engine.losses import framed, losses_by_name, style_grams
+from worker.engine.objective import Objective
 from worker.engine.optimize import FINAL_RATE, decay, optimized
 from worker.engine.pixels import image_from_frame, tensor_from_image
 

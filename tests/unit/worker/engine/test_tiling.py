@@ -1,0 +1,224 @@
+"""A picture painted in tiles is the picture painted whole, and takes no more memory than it may."""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import sys
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from bench.step import vgg19_state
+from farm.contract.params import Params
+from worker.engine import Frame, Network, Painter
+from worker.engine.backbones.vgg19 import vgg19
+from worker.engine.losses import Phase, framed, style_grams
+from worker.engine.memory import Memory, step_bytes_px
+from worker.engine.objective import Objective, Pull
+from worker.engine.tiling import TiledPicture, reach, tiles
+
+SIZE_HW = (43, 101)  # no multiple of any stride
+
+
+class Tiles(Memory):
+    """A plan with tiles of one size."""
+
+    def __init__(self, tile_px: int | None) -> None:
+        super().__init__()
+        self._tile_px = tile_px
+
+    def tile_px(self, network: Network, size_hw: tuple[int, int]) -> int | None:
+        return self._tile_px
+
+
+@pytest.fixture(scope="module", params=["efficientnet_lite0", "vgg19"])
+def backbone(request: pytest.FixtureRequest, network: Network) -> Network:
+    return network if request.param == "efficientnet_lite0" else vgg19(vgg19_state())
+
+
+def picture(size_hw: tuple[int, int], seed: int, channels: int = 3) -> Tensor:
+    values = np.random.default_rng(seed).random((1, channels, *size_hw), dtype=np.float32)
+    return torch.from_numpy(values)
+
+
+def objective(network: Network, tile_px: int | None, channels: int = 3) -> Objective:
+    grams = [gram.detach() for gram in style_grams(network, network(framed(picture((64, 64), 5))))]
+    pull = Pull(picture(SIZE_HW, 2, channels), torch.full((1, 1, *SIZE_HW), 0.5))
+    content = picture(SIZE_HW, 1, channels)
+    return Objective(network, Params(), style_grams=grams, content_bchw=content, pull=pull, memory=Tiles(tile_px))
+
+
+@pytest.mark.parametrize(("phase", "channels"), [((0, 0), 3), ((1, 1), 3), ((0, 1), 1)])
+def test_the_gradient_in_tiles_is_that_of_the_whole(backbone: Network, phase: Phase, channels: int) -> None:
+    image = picture(SIZE_HW, 3, channels).requires_grad_()
+    terms = objective(backbone, None, channels).descend(image, phase)
+    gradient = image.grad
+    assert gradient is not None
+    tiled = objective(backbone, 32, channels)
+    torch.testing.assert_close(tiled.descend(image, phase), terms, rtol=1e-5, atol=1e-7)
+    assert image.grad is not None
+    assert (image.grad - gradient).abs().max() <= 1e-5 * gradient.abs().max()
+    torch.testing.assert_close(tiled.terms(image.detach(), phase), terms, rtol=1e-5, atol=1e-7)
+
+
+def test_tiles_cover_the_picture_once_and_see_as_far_as_the_network_does(backbone: Network) -> None:
+    far = reach(backbone)
+    seen = np.zeros(SIZE_HW, int)
+    for tile in tiles(SIZE_HW, 48, far):
+        rows, columns = tile.rows, tile.columns
+        seen[rows.start : rows.stop, columns.start : columns.stop] += 1
+        for span, side in ((rows, SIZE_HW[0]), (columns, SIZE_HW[1])):
+            assert span.start % far.grid_px == 0
+            assert span.stop - span.start <= 48
+            assert span.outer_start == max(0, span.start - far.halo_px)
+            assert span.outer_stop == min(side, span.stop + far.halo_px)
+    assert (seen == 1).all()
+
+
+def test_the_halo_is_as_wide_as_the_network_sees(backbone: Network) -> None:
+    """A change of one pixel reaches no feature further away than that, and some nearly so far."""
+    far, side = reach(backbone), 2 * reach(backbone).halo_px + 65
+    image = picture((33, side), 1).requires_grad_()
+    tap = max(far.strides, key=lambda name: (far.strides[name], name))
+    feature = backbone(image)[tap]
+    middle = feature.shape[-1] // 2
+    feature[..., middle].square().sum().backward()
+    assert image.grad is not None
+    columns = image.grad.abs().sum(dim=(0, 1, 2)).nonzero().flatten()
+    reached = max(middle * far.grid_px - int(columns.min()), int(columns.max()) - middle * far.grid_px)
+    assert far.halo_px / 3 < reached <= far.halo_px + far.grid_px
+
+
+def test_the_style_in_tiles_has_the_same_gram_matrices(backbone: Network) -> None:
+    seen = picture(SIZE_HW, 4)
+    with torch.no_grad():
+        wanted = style_grams(backbone, backbone(seen))
+        for gram, whole in zip(TiledPicture(backbone, seen, 48).grams(), wanted, strict=True):
+            assert (gram - whole).abs().max() <= 1e-5 * whole.abs().max()
+
+
+def test_a_limit_asks_for_tiles_that_fit_it_and_none_without_need(network: Network) -> None:
+    size_hw = (1080, 1920)
+    whole_bytes = step_bytes_px(network) * 1080 * 1920
+    assert Memory().tile_px(network, size_hw) is None
+    assert Memory(int(2 * whole_bytes)).tile_px(network, size_hw) is None
+    sides = [Memory(int(share * whole_bytes)).tile_px(network, size_hw) for share in (0.9, 0.6, 0.4)]
+    assert None not in sides
+    assert sides == sorted(sides, key=int, reverse=True)
+    assert len(set(sides)) > 1
+
+
+class Scarce(torch.nn.Module):
+    """A network on a device without memory for more than so many pixels at once."""
+
+    def __init__(self, network: Network, most_px: int) -> None:
+        super().__init__()
+        self.network, self.most_px, self.seen = network, most_px, list[int]()
+
+    def __getattr__(self, name: str) -> object:
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("network"), name)
+
+    def forward(self, image: Tensor) -> dict[str, Tensor]:
+        pixels = image.shape[-1] * image.shape[-2]
+        if pixels > self.most_px:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        self.seen.append(pixels)
+        features: dict[str, Tensor] = self.network(image)
+        return features
+
+
+def test_where_memory_runs_out_the_frame_is_painted_on_in_smaller_tiles(
+    network: Network, stripes: Frame, caplog: pytest.LogCaptureFixture
+) -> None:
+    size_hw, style, most_px = (24, 640), stripes[:4], 33_000
+    content = np.random.default_rng(0).integers(0, 256, (*size_hw, 3), dtype=np.uint8)
+    params = replace(Params(), steps=2, pyramid=1)
+    whole = Painter(network, params, style, size_hw=size_hw, device="cpu").paint_still(content)
+    scarce = Scarce(network, most_px)
+    with caplog.at_level(logging.WARNING):
+        tiled = Painter(scarce, params, style, size_hw=size_hw, device="cpu").paint_still(content)  # type: ignore[arg-type]
+    assert np.abs(whole.frame.astype(int) - tiled.frame).max() <= 1
+    assert 0 < max(scarce.seen) <= most_px
+    assert "in tiles of" in caplog.text
+
+
+def test_where_no_tile_is_small_enough_the_error_stands(network: Network, stripes: Frame) -> None:
+    content = np.zeros((64, 96, 3), np.uint8)
+    with pytest.raises(torch.OutOfMemoryError):
+        Painter(Scarce(network, 1000), Params(), stripes, size_hw=(64, 96), device="cpu").paint_still(content)  # type: ignore[arg-type]
+
+
+def test_other_errors_are_not_tried_again(network: Network) -> None:
+    calls: list[int] = []
+
+    def fails() -> Tensor:
+        calls.append(1)
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes"):
+        Memory().within(network, picture((32, 32), 0), fails, lambda _: fails())
+    assert calls == [1]
+
+
+PEAK = """
+import re, resource, sys
+import torch
+torch.set_num_threads(1)
+from farm.contract.params import Backbone, Params
+from farm.contract.spec import WEIGHTS_SHA256
+from tests.unit.worker.engine.test_tiling import picture
+from worker.engine import backbones
+from worker.engine.losses import framed, style_grams
+from worker.engine.memory import Memory, step_bytes_px
+from worker.engine.objective import Objective
+
+lite0, limit = Backbone.EFFICIENTNET_LITE0, int(sys.argv[1])
+network = backbones.load(lite0, WEIGHTS_SHA256[lite0], "cpu")
+size_hw = (32, 3000)
+grams = [gram.detach() for gram in style_grams(network, network(framed(picture((32, 32), 5))))]
+image = picture(size_hw, 3).requires_grad_()
+step_bytes_px(network)
+memory = Memory(limit or None)
+work = Objective(network, Params(), style_grams=grams, content_bchw=picture(size_hw, 1), memory=memory)
+
+
+def peak():
+    return 1024 * int(re.search(r"VmHWM:\\s+(\\d+) kB", open("/proc/self/status").read())[1])
+
+
+before = peak()
+if len(sys.argv) > 2:  # as a machine without more
+    pages = int(open("/proc/self/statm").read().split()[0])
+    resource.setrlimit(resource.RLIMIT_AS, (pages * 4096 + int(sys.argv[2]), resource.RLIM_INFINITY))
+work.descend(image)
+print(peak() - before)
+"""
+
+
+def peak_bytes(*arguments: int) -> tuple[int, str]:
+    """What one step takes in a process of its own, and what that says."""
+    command = [sys.executable, "-c", PEAK, *map(str, arguments)]
+    ended = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True)
+    return int(ended.stdout), ended.stderr
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does")
+def test_a_limit_of_memory_is_kept() -> None:
+    limit = 150 << 20
+    whole, _ = peak_bytes(0)
+    limited, _ = peak_bytes(limit)
+    assert whole > 1.1 * limit  # else this shows nothing
+    assert limited <= limit
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does")
+def test_a_machine_without_memory_for_the_whole_paints_in_tiles() -> None:
+    _, said = peak_bytes(0, 180 << 20)
+    assert "in tiles of" in said

@@ -1,0 +1,113 @@
+"""How much memory a painter may take, and the tiles it paints in for that.
+
+What a step takes is what the network leaves behind for the way back: so many bytes for each pixel it sees. They are
+counted once for a network, on a small picture, as the tensors autograd keeps. Where that is more than the limit, or
+where the device says that there is no more, the picture is painted in tiles, smaller ones each time.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Callable
+from functools import lru_cache
+from typing import TypeVar
+
+import torch
+from torch import Tensor
+
+from worker.engine.backbones import Network
+from worker.engine.pixels import SizeHW
+from worker.engine.tiling import reach, tiles
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+TILES_PX = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)
+"""Longest sides of tiles, from the largest."""
+SAMPLE_PX = 128
+IN_PASSING = 5
+"""How many of a network's largest tensors a step holds at its peak beside what it keeps for the way back: a layer's
+output before and after its ReLU, their gradients, workspace. On a CPU it is 3 for EfficientNet-Lite0, 5 for VGG19."""
+PICTURE_BYTES_PX = 300
+"""What a pixel takes whatever the tiles: picture, gradient, the optimiser's moments, targets, what is carried."""
+
+
+class Memory:
+    """One painter's memory plan. `limit_bytes`: what it may take; None: what there is."""
+
+    def __init__(self, limit_bytes: int | None = None) -> None:
+        self._limit_bytes = limit_bytes
+        self._most_px = math.inf  # what the network may see at once, as far as the device has said
+
+    def within(self, network: Network, seen_bchw: Tensor, whole: Callable[[], T], in_tiles: Callable[[int], T]) -> T:
+        """What `whole`, or `in_tiles` with the longest side of a tile, gives for a picture that the network sees.
+
+        Tried again in smaller tiles where memory runs out; what it raises otherwise, and at the last, is the caller's.
+        """
+        size_hw = (seen_bchw.shape[-2], seen_bchw.shape[-1])
+        while True:
+            tile_px = self.tile_px(network, size_hw)
+            try:
+                return whole() if tile_px is None else in_tiles(tile_px)
+            except (RuntimeError, MemoryError) as error:
+                if not is_out_of_memory(error) or not self._lower(tile_px, network, size_hw):
+                    raise
+            # Only here, with the error forgotten, is what the failed try held free again.
+            if torch.cuda.is_available():
+                torch.cuda.empty_cache()
+
+    def tile_px(self, network: Network, size_hw: SizeHW) -> int | None:
+        """The longest side of a tile; None where the picture can be painted whole."""
+        height, width = size_hw
+        most = min(self._most_px, self._affordable_px(network, height * width))
+        if height * width <= most:
+            return None
+        return next((side for side in TILES_PX if _largest_px(network, size_hw, side) <= most), TILES_PX[-1])
+
+    def _lower(self, tile_px: int | None, network: Network, size_hw: SizeHW) -> bool:
+        """Plan smaller tiles; False where there are none."""
+        seen = size_hw[0] * size_hw[1] if tile_px is None else _largest_px(network, size_hw, tile_px)
+        self._most_px = seen / 2
+        smaller = self.tile_px(network, size_hw)
+        if smaller is None or _largest_px(network, size_hw, smaller) >= seen:
+            return False
+        what = "the whole picture" if tile_px is None else f"tiles of {tile_px} px"
+        log.warning("no memory for %s at %d×%d px: on in tiles of %d px", what, size_hw[1], size_hw[0], smaller)
+        return True
+
+    def _affordable_px(self, network: Network, pixels: int) -> float:
+        if self._limit_bytes is None:
+            return math.inf
+        return max(0.0, self._limit_bytes - PICTURE_BYTES_PX * pixels) / step_bytes_px(network)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether a device, or the machine, had no memory left. On a CPU torch says so in words only."""
+    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
+        isinstance(error, RuntimeError) and ("allocate memory" in str(error) or "not enough memory" in str(error))
+    )
+
+
+@lru_cache(maxsize=8)
+def step_bytes_px(network: Network) -> float:
+    """Bytes that a step takes at its peak for each pixel the network sees."""
+    held: dict[int, int] = {}
+    own = {tensor.untyped_storage().data_ptr() for tensor in (*network.parameters(), *network.buffers())}
+
+    def keep(tensor: Tensor) -> Tensor:
+        storage = tensor.untyped_storage()
+        if storage.data_ptr() not in own:
+            held[storage.data_ptr()] = storage.nbytes()
+        return tensor
+
+    image = torch.zeros((1, 3, SAMPLE_PX, SAMPLE_PX), device=network.mean.device, requires_grad=True)
+    with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+        features = network(image)
+    del features
+    return (sum(held.values()) + IN_PASSING * max(held.values())) / SAMPLE_PX**2
+
+
+def _largest_px(network: Network, size_hw: SizeHW, tile_px: int) -> int:
+    return max(tile.seen_px for tile in tiles(size_hw, tile_px, reach(network)))
