@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
 
 from chaos.yard import Painted, Yard
@@ -16,14 +17,15 @@ What `make chaos` did to a real farm (one coordinator, two workers, Redis and an
 of it. Every job here ended with a film whose frames are, byte for byte, those of an undisturbed run; each frame is in
 one manifest; no process, lease, message or Redis key without an owner was left.
 
-| fault | times injected | jobs | frames lost | frames painted twice | recovery, median / longest | of |
-|---|---|---|---|---|---|---|
+| fault | times injected | jobs | frames lost | frames painted twice | recovery, median / longest | of | run on |
+|---|---|---|---|---|---|---|---|
 """
 
 TAIL = """
 Frames painted twice: sent to the store by two executors; the second found the first's and took it. A chunk's first
 frame is a copy of its anchor and does not count. Leases were 3 s long, sweeps 0.5 s apart, the visibility timeout 5 s:
-with the defaults (30 s, 5 s, 6 h) a lost lease takes about ten times as long to be noticed.
+with the defaults (30 s, 5 s, 6 h) a lost lease takes about ten times as long to be noticed. A row is of the
+last run of its fault; rows of other days were not run again since.
 """
 
 
@@ -38,6 +40,7 @@ class Row:
     twice: int = 0
     recovery_s: list[float] = field(default_factory=list)
     until: str = ""  # what recovery means here
+    day: date = field(default_factory=date.today)  # of the run
 
     def line(self) -> str:
         """The row in Markdown."""
@@ -45,7 +48,8 @@ class Row:
         if self.recovery_s:
             times = f"{statistics.median(self.recovery_s):.1f} s / {max(self.recovery_s):.1f} s"
         return (
-            f"| {self.fault} | {self.injected} | {self.jobs} | {self.lost} | {self.twice} | {times} | {self.until} |\n"
+            f"| {self.fault} | {self.injected} | {self.jobs} | {self.lost} | {self.twice} | {times} | {self.until} |"
+            f" {self.day} |\n"
         )
 
 
@@ -81,13 +85,25 @@ class Tally:
             self.write(self.table)
 
     def write(self, path: Path) -> None:
-        """Write the table; rows of faults that were not tried this time stay as they are."""
+        """Write the table anew, all but the rows of faults that were not tried this time: those stay as they are."""
         path.parent.mkdir(parents=True, exist_ok=True)
-        known = path.read_text().splitlines(keepends=True) if path.exists() else []
-        lines = {_fault(line): line for line in known if line.startswith("| ") and line not in HEAD}
+        lines = _rows(path.read_text()) if path.exists() else {}
         lines |= {row.fault: row.line() for row in self.rows}
         path.write_text(HEAD + "".join(lines[fault] for fault in sorted(lines)) + TAIL)
 
 
-def _fault(line: str) -> str:
-    return line.split("|")[1].strip()
+COLUMNS = 8
+UNDATED = "—"
+"""The day of a row from before rows had one."""
+
+
+def _rows(text: str) -> dict[str, str]:
+    """A table's rows by their faults."""
+    cells = [
+        [cell.strip() for cell in line.strip().strip("|").split("|")] for line in text.splitlines() if line[:2] == "| "
+    ]
+    return {row[0]: _line([*row, UNDATED][:COLUMNS]) for row in cells if row[0] != "fault"}
+
+
+def _line(cells: list[str]) -> str:
+    return f"| {' | '.join(cells)} |\n"
