@@ -74,7 +74,7 @@ down: setup ## stop the private farm
 styles: setup ## paint the built-in styles as pictures: out/styles
 	@$(BIN)/farm styles --output out/styles
 
-env: ## write .env with generated secrets for docker compose (never overwrites)
+env: ## write .env with generated secrets for docker compose (never overwrites), and secrets/ from it
 	@python3 deploy/env.py .env
 
 lock: setup ## resolve the dependencies anew: constraints.txt

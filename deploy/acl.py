@@ -22,11 +22,15 @@ def users(template: str) -> list[str]:
     return [" ".join(block.split()) for block in re.split(r"\n(?=user )", "\n".join(lines))]
 
 
-def filled(lines: list[str]) -> tuple[str, dict[str, str]]:
-    """The file for Redis, and the new password of each user who has one."""
+def new_passwords(lines: list[str]) -> dict[str, str]:
+    """A new password for each user who has one: hexadecimal, so no shell, URL or YAML needs it quoted."""
+    return {name.lower(): secrets.token_hex(24) for name in PLACE.findall("\n".join(lines))}
+
+
+def filled(lines: list[str], passwords: dict[str, str]) -> str:
+    """The file for Redis. It holds hashes of long random passwords, so it needs no hiding itself."""
     text = "\n".join(lines) + "\n"
-    passwords = {name.lower(): secrets.token_hex(24) for name in PLACE.findall(text)}
-    return PLACE.sub(lambda found: hashlib.sha256(passwords[found[1].lower()].encode()).hexdigest(), text), passwords
+    return PLACE.sub(lambda found: hashlib.sha256(passwords[found[1].lower()].encode()).hexdigest(), text)
 
 
 def write_private(path: Path, text: str) -> None:
@@ -37,9 +41,10 @@ def write_private(path: Path, text: str) -> None:
 
 def write_users(directory: Path, address: str) -> None:
     """`users.acl` and one `<user>.env` each, in a directory that is made where it is missing."""
-    text, passwords = filled(users(TEMPLATE.read_text(encoding="utf-8")))
+    lines = users(TEMPLATE.read_text(encoding="utf-8"))
+    passwords = new_passwords(lines)
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    write_private(directory / "users.acl", text)
+    write_private(directory / "users.acl", filled(lines, passwords))
     for user, password in passwords.items():
         scheme, _, host = address.rpartition("://")
         write_private(directory / f"{user}.env", f"FARM_REDIS_URL={scheme or 'redis'}://{user}:{password}@{host}/0\n")

@@ -14,7 +14,7 @@ from typing import Any
 
 import kubernetes_validate
 import yaml
-from env import write_env
+from env import write_kubernetes
 
 ROOT = Path(__file__).resolve().parent / "kubernetes"
 VERSION = "1.37"
@@ -45,8 +45,8 @@ def rendered(kustomization: str, root: Path = ROOT) -> str:
     """What `kubectl kustomize` makes of a folder, with secrets made for this once."""
     with tempfile.TemporaryDirectory() as scratch:
         copy = Path(scratch) / "kubernetes"
-        shutil.copytree(root, copy, ignore=shutil.ignore_patterns("secrets.env"))
-        write_env(copy / "base/secrets.env", secrets_only=True)
+        shutil.copytree(root, copy, ignore=shutil.ignore_patterns("secrets"))
+        write_kubernetes(copy / "base/secrets")
         command = ["kubectl", "kustomize", str(copy / kustomization)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=RENDER_TIMEOUT_S, check=False)
     if done.returncode:

@@ -82,7 +82,9 @@ def free_port() -> int:
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("acl")
-    text, passwords = acl.filled(acl.users(acl.TEMPLATE.read_text()))
+    lines = acl.users(acl.TEMPLATE.read_text())
+    passwords = acl.new_passwords(lines)
+    text = acl.filled(lines, passwords)
     passwords["admin"] = ADMIN
     hashed = hashlib.sha256(ADMIN.encode()).hexdigest()
     (home / "users.acl").write_text(f"{text}user admin on #{hashed} ~* &* +@all\n")
@@ -341,7 +343,7 @@ HARM = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("user", USERS)
+@pytest.mark.parametrize("user", [*USERS, "health"])
 @pytest.mark.parametrize("command", HARM)
 def test_no_user_can_harm_redis_or_reach_other_keys(server: Server, user: str, command: str) -> None:
     with server.connect(user) as connection, pytest.raises(redis.exceptions.NoPermissionError):
@@ -355,7 +357,7 @@ BEYOND = [
     ("client", "BRPOP coordinate 1"), ("client", "RPOP stylize"), ("client", "HGET unacked x"),
     ("client", "INCR farm:x"),
     ("client", "SUBSCRIBE /0.celeryev"), ("client", "PUBLISH /0.celery.pidbox x"),
-    ("coordinator", "INFO"),
+    ("coordinator", "INFO"), ("health", "GET farm:x"), ("health", "INFO"), ("health", "PUBLISH /0.celeryev/x y"),
 ]  # fmt: skip
 
 

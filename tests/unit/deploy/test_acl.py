@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 from farm.settings import Settings
 
 SCRIPT = Path(__file__).parents[3] / "deploy/acl.py"
-USERS = ("client", "coordinator", "worker", "flower")
+USERS = ("client", "coordinator", "worker", "flower", "health")
 
 
 def run(*arguments: object) -> subprocess.CompletedProcess[str]:

@@ -2,7 +2,9 @@
 
 import dataclasses
 import importlib.util
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -31,15 +33,24 @@ SETTINGS = {f"FARM_{field.name.upper()}" for field in dataclasses.fields(Setting
 @pytest.fixture(scope="module")
 def manifests() -> ModuleType:
     """`deploy/manifests.py`, which is a script."""
+    return script("manifests")
+
+
+def script(name: str) -> ModuleType:
+    """A script of deploy/, which finds its neighbours beside it."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(ROOT / "deploy")
-        spec = importlib.util.spec_from_file_location("manifests", ROOT / "deploy/manifests.py")
+        spec = importlib.util.spec_from_file_location(name, ROOT / f"deploy/{name}.py")
         assert spec
         assert spec.loader
         module = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(module)
-        sys.modules.pop("env", None)
+        for neighbour in ("env", "acl", "identities"):
+            sys.modules.pop(neighbour, None)
         return module
+
+
+env = script("env")
 
 
 def container(name: str) -> dict[str, Any]:
@@ -80,35 +91,57 @@ def test_the_cpu_overlay_takes_the_gpu_away_and_nothing_else(manifests: ModuleTy
 
 
 @pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
-def test_without_the_secrets_file_nothing_is_built(manifests: ModuleType, tmp_path: Path) -> None:
-    shutil.copytree(BASE, tmp_path / "base", ignore=shutil.ignore_patterns("secrets.env"))
-    (tmp_path / "base/secrets.env").touch()
-    kustomization = tmp_path / "base/kustomization.yaml"
-    kustomization.write_text(kustomization.read_text().replace("[secrets.env]", "[absent.env]"))
-    (tmp_path / "base/secrets.env").unlink()
-    with pytest.raises(ValueError, match=r"absent\.env"):
-        manifests.rendered("base", tmp_path)
+def test_without_the_secrets_files_nothing_is_built(tmp_path: Path) -> None:
+    shutil.copytree(BASE, tmp_path / "base", ignore=shutil.ignore_patterns("secrets"))
+    command = ["kubectl", "kustomize", str(tmp_path / "base")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode != 0
+    assert "secrets/" in done.stderr
+
+
+@pytest.mark.skipif(shutil.which("kubectl") is None, reason="kubectl is not installed")
+def test_every_secret_that_is_built_is_used_and_every_one_used_is_built(manifests: ModuleType) -> None:
+    text = manifests.rendered("base")
+    built = {each["metadata"]["name"] for each in yaml.safe_load_all(text) if each["kind"] == "Secret"}
+    assert len(built) == len(KUSTOMIZATION["secretGenerator"])
+    asked = re.findall(r"secretName: (\S+)|secretRef:\n\s+name: (\S+)", text)
+    assert {first or second for first, second in asked} == built
 
 
 def test_no_manifest_holds_a_secret() -> None:
     assert not [resource for resource in RESOURCES if resource["kind"] == "Secret"]
-    assert KUSTOMIZATION["secretGenerator"] == [{"name": "farm-secrets", "envs": ["secrets.env"]}]
+    files = [file for each in KUSTOMIZATION["secretGenerator"] for file in each.get("envs", each.get("files"))]
+    assert all(file.startswith("secrets/") for file in files)
+    assert "secrets/client.env" not in files
+
+
+@pytest.mark.parametrize("name", ["coordinator", "worker", "flower", "redis", "seaweedfs"])
+def test_each_part_sees_no_secret_but_its_own(name: str) -> None:
+    own = {each["secretRef"]["name"] for each in container(name).get("envFrom", []) if "secretRef" in each}
+    own |= {each["secret"]["secretName"] for each in WORKLOADS[name]["volumes"] if "secret" in each}
+    servers = {"redis": {"redis-health", "redis-users"}, "seaweedfs": {"s3-identities"}}
+    assert own == servers.get(name, {name})
+    assert not [item for item in environment(name).values() if "secretKeyRef" in item.get("valueFrom", {})]
+
+
+def secrets_of(file: str) -> str:
+    """What `deploy/env.py` would write into a part's file."""
+    return str(env.KUBERNETES[file])
 
 
 @pytest.mark.parametrize("name", ["coordinator", "worker"])
 def test_the_settings_know_every_variable(name: str) -> None:
     given = {line.split("=")[0] for line in KUSTOMIZATION["configMapGenerator"][0]["literals"]}
     given |= {variable for variable in environment(name) if variable.startswith("FARM_")}
+    given |= set(re.findall(r"^(\w+)=", secrets_of(f"{name}.env"), re.MULTILINE))
     assert {"FARM_REDIS_URL", "FARM_S3_SECRET_KEY", "FARM_VISIBILITY_TIMEOUT_S"} <= given
     assert given <= SETTINGS
 
 
 @pytest.mark.parametrize("name", ["coordinator", "worker", "flower"])
-def test_the_password_stands_above_the_url_that_uses_it(name: str) -> None:
-    names = list(environment(name))
-    users = [variable for variable, item in environment(name).items() if "$(REDIS_PASSWORD)" in item.get("value", "")]
-    assert users
-    assert all(names.index("REDIS_PASSWORD") < names.index(user) for user in users)
+def test_each_part_connects_as_its_own_user(name: str) -> None:
+    (url,) = re.findall(r"URL=(\S+)", secrets_of(f"{name}.env"))
+    assert url == f"redis://{name}:{{redis_{name}}}@redis:6379/0"
 
 
 @pytest.mark.parametrize("name", WORKLOADS)
@@ -165,10 +198,18 @@ def test_everything_is_denied_that_is_not_allowed() -> None:
     assert all(rule.get("from", rule.get("to")) for spec in policies.values() for rule in spec.get("ingress", []))
 
 
-@pytest.mark.parametrize("name", ["redis", "seaweedfs"])
-def test_the_servers_are_started_as_in_compose(name: str) -> None:
+def test_redis_is_started_as_in_compose() -> None:
     """So what is tested of the one holds for the other."""
-    in_compose = [line.replace("$$", "$") for line in COMPOSE[name]["command"]]
-    in_kubernetes = container(name)["args"]
-    assert in_kubernetes == (in_compose[1:] if name == "seaweedfs" else in_compose)
-    assert container(name)["image"] == COMPOSE[name]["image"]
+    assert container("redis")["args"] == COMPOSE["redis"]["command"]
+    assert container("redis")["command"] == COMPOSE["redis"]["entrypoint"]
+    assert container("redis")["image"] == COMPOSE["redis"]["image"]
+
+
+def test_seaweedfs_is_started_as_in_compose_but_for_what_takes_root() -> None:
+    (in_compose,), (in_kubernetes,) = COMPOSE["seaweedfs"]["command"], container("seaweedfs")["args"]
+    as_root, rest = in_compose.replace("$$", "$").split("\n", 1)
+    assert as_root.startswith("install ")
+    rest = rest.replace("exec /entrypoint.sh", "exec /usr/bin/weed -logtostderr=true")
+    assert in_kubernetes == rest.replace("/tmp/s3-identities.json", "/etc/farm/s3-identities.json")
+    assert container("seaweedfs")["command"] == COMPOSE["seaweedfs"]["entrypoint"]
+    assert container("seaweedfs")["image"] == COMPOSE["seaweedfs"]["image"]
