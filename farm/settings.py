@@ -55,6 +55,7 @@ class Settings:
     weights_dir: Path | None = None  # FARM_WEIGHTS_DIR: backbones' weights; None: torch's cache, or a download
     threads: int = field(default_factory=usable_cores)  # FARM_THREADS: CPU threads of one process
     device: str = "auto"  # FARM_DEVICE: auto, cpu, cuda, cuda:N
+    precision: str = "auto"  # FARM_PRECISION: the network's: float32, bfloat16, or auto: bfloat16 on GPUs that know it
     memory_mb: int = 0  # FARM_MEMORY_MB: what a worker may paint with; 0: nine tenths of its device's
     visibility_timeout_s: int = 6 * 3600  # FARM_VISIBILITY_TIMEOUT_S: Redis redelivers a message after this long
     lease_s: float = 30.0  # FARM_LEASE_S: an executor's lease on its task
@@ -100,6 +101,7 @@ class Settings:
             weights_dir=_path(given["FARM_WEIGHTS_DIR"]) if "FARM_WEIGHTS_DIR" in given else None,
             threads=int(_number(given, "FARM_THREADS", usable_cores(), 1, 4096, whole=True)),
             device=_matching(given, "FARM_DEVICE", "auto", r"auto|cpu|cuda(:\d{1,3})?", "auto, cpu, cuda or cuda:N"),
+            precision=_matching(given, "FARM_PRECISION", "auto", "auto|float32|bfloat16", "auto, float32 or bfloat16"),
             memory_mb=int(_number(given, "FARM_MEMORY_MB", 0, 0, 2**24, whole=True)),
             visibility_timeout_s=int(_number(given, "FARM_VISIBILITY_TIMEOUT_S", 6 * 3600, 1, 30 * DAY_S, whole=True)),
             lease_s=_number(given, "FARM_LEASE_S", 30.0, 0.5, 3600),

@@ -22,6 +22,9 @@ SPIN_COUNT = "1000"
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in which the system counts a process's memory."""
 
+BFLOAT16_SINCE = 8
+"""The first compute capability (Ampere) with units of its own for that type."""
+
 
 @dataclass(frozen=True, slots=True)
 class Device:
@@ -30,6 +33,7 @@ class Device:
     torch_name: str  # "cpu", "cuda:0"
     title: str  # "cpu (2 threads)", "NVIDIA H100 80GB HBM3"
     memory_bytes: int
+    precision: str = "float32"  # or bfloat16: what a network computes in; pixels, losses, Gram matrices stay float32
 
     def peak_bytes(self) -> int:
         """The most memory taken on it: of tensors since the last call on a GPU, of this process ever on a CPU."""
@@ -63,7 +67,8 @@ def choose_device(settings: Settings) -> Device:
     torch.set_num_threads(settings.threads)
     wanted = settings.device
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
-        return Device("cpu", f"cpu ({settings.threads} threads)", _machine_memory_bytes())
+        precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
+        return Device("cpu", f"cpu ({settings.threads} threads)", _machine_memory_bytes(), precision)
     if not torch.cuda.is_available():
         raise InvalidParameter(
             f"FARM_DEVICE={wanted}: torch sees no CUDA device; install the driver, or set FARM_DEVICE=cpu",
@@ -77,7 +82,7 @@ def choose_device(settings: Settings) -> Device:
             name="FARM_DEVICE",
             value=wanted,
         )
-    return _cuda_device(torch.device("cuda", index))
+    return _cuda_device(torch.device("cuda", index), settings.precision)
 
 
 def versions() -> dict[str, str]:
@@ -97,11 +102,15 @@ def versions() -> dict[str, str]:
     }
 
 
-def _cuda_device(device: torch.device) -> Device:
+def _cuda_device(device: torch.device, precision: str) -> Device:
     import torch
 
+    # Products of bfloat16 features are exact in TF32; so are their sums, in float32.
+    torch.set_float32_matmul_precision("high")
     facts = torch.cuda.get_device_properties(device)
-    return Device(str(device), facts.name, facts.total_memory)
+    if precision == "auto":
+        precision = "bfloat16" if facts.major >= BFLOAT16_SINCE else "float32"
+    return Device(str(device), facts.name, facts.total_memory, precision)
 
 
 def _machine_memory_bytes() -> int:

@@ -60,7 +60,7 @@ class Studio:
 
     def __init__(self, settings: Settings, store: Store, device: Device) -> None:
         self.device = device
-        self.versions = versions()
+        self.versions = {**versions(), "precision": device.precision}
         self._settings = settings
         self._store = store
         self._media = MediaCache(store, settings.cache_dir)
@@ -123,7 +123,13 @@ class Studio:
         from farm.contract.params import Backbone
 
         torch.use_deterministic_algorithms(True, warn_only=True)
-        return load(Backbone(backbone), weights_sha256, self.device.torch_name, self._settings.weights_dir)
+        return load(
+            Backbone(backbone),
+            weights_sha256,
+            self.device.torch_name,
+            self._settings.weights_dir,
+            bfloat16=self.device.precision == "bfloat16",
+        )
 
 
 class _Kept(dict[bytes, T]):

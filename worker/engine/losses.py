@@ -7,6 +7,7 @@ Ruder, Dosovitskiy, Brox 2016, *Artistic Style Transfer for Videos*, eq. 7.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -30,7 +31,34 @@ def gram_matrix(features_bchw: Tensor) -> Tensor:
     Differs: Gatys et al. eq. 3 does not divide; dividing lets style and painting have different sizes.
     """
     flat = features_bchw.flatten(2)  # (B, C, HW)
-    return flat @ flat.transpose(1, 2) / flat.shape[2]
+    product = _WideProduct.apply(flat) if flat.dtype == torch.bfloat16 else flat @ flat.transpose(1, 2)
+    return product / flat.shape[2]
+
+
+BLOCK_PLACES = 1 << 16
+"""Places of a bfloat16 feature that are widened at once: no second, wider copy of the whole is made."""
+
+
+class _WideProduct(torch.autograd.Function):
+    """`F Fᵀ` in float32 of `(B, C, N)` features in bfloat16: exact but for float32's rounding of the sums.
+
+    Its gradient is `(D + Dᵀ) F`, in the features' type, as all gradients of the network are.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, flat: Tensor) -> Tensor:
+        ctx.save_for_backward(flat)
+        total = torch.zeros((flat.shape[0], flat.shape[1], flat.shape[1]), device=flat.device)
+        for block in torch.split(flat, BLOCK_PLACES, dim=2):
+            wide = block.float()
+            total.baddbmm_(wide, wide.transpose(1, 2))
+        return total
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> Tensor:
+        flat: Tensor = ctx.saved_tensors[0]
+        both = gradients[0] + gradients[0].transpose(1, 2)
+        return both.to(flat.dtype) @ flat
 
 
 def style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
@@ -45,12 +73,17 @@ def style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
 
 def content_loss(features_bchw: Tensor, target_bchw: Tensor) -> Tensor:
     """`‖F − P‖² / ‖P‖²`, a scalar. Differs: Gatys et al. eq. 1 is `½‖F − P‖²`, which depends on the layer's scale."""
-    return (features_bchw - target_bchw).square().sum() / energy(target_bchw)
+    return (_wide(features_bchw) - _wide(target_bchw)).square().sum() / energy(target_bchw)
 
 
 def energy(features: Tensor) -> Tensor:
     """`‖F‖²`, a scalar above 0."""
-    return features.square().sum().clamp_min(EPS)
+    return _wide(features).square().sum().clamp_min(EPS)
+
+
+def _wide(features: Tensor) -> Tensor:
+    """Where features are in bfloat16, in float32."""
+    return features.float() if features.dtype == torch.bfloat16 else features
 
 
 CHROMA_SMOOTHNESS = 4.0

@@ -25,9 +25,17 @@ _BUILDERS: dict[Backbone, Callable[[State], Network]] = {
 
 
 def load(
-    backbone: Backbone, expected_sha256: str, device: torch.device | str, weights_dir: Path | None = None
+    backbone: Backbone,
+    expected_sha256: str,
+    device: torch.device | str,
+    weights_dir: Path | None = None,
+    *,
+    bfloat16: bool = False,
 ) -> Network:
-    """The backbone, frozen, on `device`; WeightsMismatch unless its file's SHA-256 starts with `expected_sha256`."""
+    """The backbone, frozen, on `device`; WeightsMismatch unless its file's SHA-256 starts with `expected_sha256`.
+
+    `bfloat16`: its features are made in that type, at twice the speed and half the memory on a GPU that knows it.
+    """
     network = _BUILDERS[backbone](load_state(backbone, expected_sha256, weights_dir))
     network.to(device=device, memory_format=torch.channels_last)  # type: ignore[call-overload]
-    return network
+    return network.lowered() if bfloat16 else network

@@ -17,7 +17,8 @@ State = Mapping[str, Tensor]
 class Network(nn.Module):
     """A frozen network. Called with `(B, 3, H, W) float32, sRGB [0, 1]`, it returns features by the name of their tap.
 
-    Each feature is `(B, C, H/s, W/s) float32`. Only the image receives gradients.
+    Each feature is `(B, C, H/s, W/s)`, in the type of the network's weights: float32, or bfloat16 after `lowered`.
+    Only the image receives gradients.
     """
 
     mean: Tensor
@@ -43,9 +44,19 @@ class Network(nn.Module):
         self.requires_grad_(requires_grad=False)
         self.eval()
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """The type of its weights and features."""
+        return next(self.stages.parameters()).dtype
+
+    def lowered(self) -> Network:
+        """Itself, with weights and features in bfloat16; what comes in and its normalisation stay float32."""
+        self.stages.to(torch.bfloat16)
+        return self
+
     def forward(self, image_bchw: Tensor) -> dict[str, Tensor]:
         """Features of every tap."""
-        x = ((image_bchw - self.mean) / self.std).contiguous(memory_format=torch.channels_last)
+        x = ((image_bchw - self.mean) / self.std).to(self.dtype).contiguous(memory_format=torch.channels_last)
         features: dict[str, Tensor] = {}
         for name, stage in zip(self.names, self.stages, strict=True):
             x = stage(x)
