@@ -5,8 +5,10 @@ from __future__ import annotations
 import logging
 import multiprocessing
 import os
+import signal
 import socket
 import threading
+from dataclasses import replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -39,7 +41,13 @@ _shutting_down = multiprocessing.get_context("fork").Event()  # told to the pool
 @lru_cache(maxsize=1)
 def parts() -> Parts:
     """This process's connections."""
-    return connect(settings, app, name, _shutting_down)
+    own = connect(settings, app, name, _shutting_down)
+    return replace(own, executor=replace(own.executor, watched=True, end_process=_end_this_process))
+
+
+def _end_this_process() -> None:
+    """Its plan or film is stuck. It has no other work, Celery starts a new pool process, and the others go on."""
+    os.kill(os.getpid(), signal.SIGKILL)
 
 
 @lru_cache(maxsize=1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from farm import __version__, sheet, video
@@ -26,11 +27,12 @@ def assemble_job(run: Run, media: MediaCache) -> Outcome:
     """Write film, poster, contact sheet, figures, report and, last, `result.json`."""
     spec = run.spec
     with run.span("fetch"):
-        source = media.path(spec.source)
+        source = media.path(spec.source, on_bytes=lambda *_: run.check())
         index = from_json(FrameIndex, run.store.get(keys.index(run.job)))
     with tempfile.TemporaryDirectory(prefix="farm-assemble-") as folder, FilmWatcher(run, source, index) as watcher:
         film = Path(folder) / ("film" + spec.output.suffix)
-        with run.span("encode"):
+        # Sound that is encoded anew comes before the first frame and shows no sign of life; nor does it take so long.
+        with run.span("encode"), run.slow(_seconds(index)):
             encoded = video.encode(
                 film,
                 watcher.watched(read_final_frames(run.store, run.job, run.plan)),
@@ -41,11 +43,11 @@ def assemble_job(run: Run, media: MediaCache) -> Outcome:
                 on_frame=lambda count: _progress(run, count, index.frame_count),
             )
         with run.span("read_back"):
-            video.read_back(film, index, (run.plan.width, run.plan.height))
+            video.read_back(film, index, (run.plan.width, run.plan.height), on_beat=run.check)
         with run.span("put"):
-            run.store.put_file(keys.output(run.job, film.name), film)
+            run.store.put_file(keys.output(run.job, film.name), film, on_progress=lambda *_: run.check())
         _write_pictures(run, source, index)
-        manifests = [from_json(Manifest, run.store.get(key)) for key in run.store.list(keys.manifests(run.job))]
+        manifests = list(_manifests(run))
         with run.span("measure"):
             picture = watcher.figures(style_losses(manifests, run.plan))
     report = build_report(run.spec, run.plan, index, encoded, manifests, dict(run.timings_s), picture)
@@ -53,6 +55,17 @@ def assemble_job(run: Run, media: MediaCache) -> Outcome:
     result = {"job": run.job, "film": keys.output(run.job, film.name), "frames": encoded.frame_count}
     run.store.put(keys.output(run.job, "result.json"), to_json(result), "application/json")
     return Outcome(versions={"farm": __version__})
+
+
+def _seconds(index: FrameIndex) -> float:
+    """How long the film plays."""
+    return float((index.pts[-1] - index.pts[0] + index.last_duration) * index.seconds_per_tick)
+
+
+def _manifests(run: Run) -> Iterator[Manifest]:
+    for key in run.store.list(keys.manifests(run.job)):
+        run.check()
+        yield from_json(Manifest, run.store.get(key))
 
 
 def _progress(run: Run, count: int, total: int) -> None:
@@ -68,6 +81,7 @@ def _write_pictures(run: Run, source: Path, index: FrameIndex) -> None:
     numbers = [(2 * at + 1) * plan.frame_count // (2 * count) for at in range(count)]
     pairs = []
     for number in numbers:
+        run.check()
         content = next(video.decode(source, index, number, number + 1, (plan.width, plan.height)))
         pairs.append((number, content, reader.frame(final.stored(number))))
     spec = run.spec

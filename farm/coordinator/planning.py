@@ -19,7 +19,7 @@ def plan_job(run: Run, media: MediaCache, settings: Settings) -> Outcome:
     """Write `index.json` and `plan.json`. The clip is decoded once, for its times and its cuts together, in a child."""
     spec = run.spec
     with run.span("fetch"):
-        clip = media.path(spec.source)
+        clip = media.path(spec.source, on_bytes=lambda *_: run.check())
     with run.span("index"):
         index, cuts = sandbox.index_clip(clip, settings, on_wait=run.check)
     size_wh = video.frame_size(index.width, index.height, spec.size_px)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,13 +14,20 @@ _SOUND_SLACK_US = 100_000
 """Encoders pad sound to whole packets: AAC's are 23 ms, and it starts one or two early."""
 
 
-def read_back(path: Path | str, source: FrameIndex, size_wh: tuple[int, int] | None = None) -> None:
+def read_back(
+    path: Path | str,
+    source: FrameIndex,
+    size_wh: tuple[int, int] | None = None,
+    *,
+    on_beat: Callable[[], None] = lambda: None,
+) -> None:
     """Decode the film at `path` and hold it against its clip's index; FilmMismatch at the first difference.
 
     Compared: number of frames, every frame's time, size (where `size_wh` is given), start and end of each sound track.
+    `on_beat()` is called at every packet.
     """
     try:
-        film = index(path, limits=UNLIMITED)
+        film = index(path, limits=UNLIMITED, on_beat=on_beat)
     except InvalidClip as error:
         raise _mismatch(path, f"it can't be read: {error}") from error
     if film.frame_count != source.frame_count:
