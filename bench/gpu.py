@@ -1,9 +1,9 @@
 """`python bench/gpu.py [--quick]`: what a GPU could do, and what the painter makes of it. Torch 2.11 or newer.
 
 Ceilings first: matmul in TF32 and bf16, and copying, as this very device does them. Then, for both backbones at 540p,
-1080p and 4K, as it comes and compiled: ms a step, the step's arithmetic (`torch.utils.flop_counter`) as a share of the
-bf16 ceiling, frames a second of the steady state, peak memory. Written to `bench/results/gpu.md`; frame costs go to
-`costs.json` for the simulation. `--quick`: tiny sizes, also on a CPU, to see that it works; writes nothing.
+1080p and 4K, in float32, in bfloat16, and that compiled: ms a step, its arithmetic (`torch.utils.flop_counter`) as
+a share of the bf16 ceiling, frames a second of the steady state, peak memory. Written to `bench/results/gpu.md`; frame
+costs go to `costs.json` for the simulation. `--quick`: tiny sizes, also on a CPU, to see that it works; writes nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from enum import Enum
 from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a file, not as a module
@@ -53,13 +54,21 @@ class Ceilings:
     copy_bytes_s: float
 
 
+class Way(Enum):
+    """How the network runs."""
+
+    EAGER = "float32"
+    LOW = "bfloat16"  # what workers do on a GPU
+    COMPILED = "bfloat16, compiled"
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """One backbone at one size."""
 
     backbone: Backbone
     size: str
-    compiled: bool
+    way: Way
     step_ms: float = 0.0
     step_flops: float = 0.0
     frame_s: float = 0.0
@@ -73,7 +82,7 @@ class Row:
     @property
     def label(self) -> str:
         """For people."""
-        return f"{self.backbone}, {self.size}, {'compiled' if self.compiled else 'eager'}"
+        return f"{self.backbone}, {self.size}, {self.way.value}"
 
 
 def best_s(work: Callable[[], object], device: str, runs: int = RUNS) -> float:
@@ -104,22 +113,23 @@ def ceilings(device: str, side: int = MATMUL, copied_bytes: int = COPY_BYTES) ->
     return Ceilings(flops[0], flops[1], 2 * copied_bytes / copy_s)
 
 
-def rows(device: str, sizes_hw: Sizes, ways: Sequence[bool], steps: int) -> Iterator[Row]:
-    """Every backbone at every size, eager, compiled or both, with `steps` a frame; one that fails says why."""
+def rows(device: str, sizes_hw: Sizes, ways: Sequence[Way], steps: int) -> Iterator[Row]:
+    """Every backbone at every size in these ways, with `steps` a frame; one that fails says why."""
     for backbone in Backbone:
-        for compiled in ways:
+        for way in ways:
             for size, size_hw in sizes_hw.items():
-                row = Row(backbone, size, compiled)
+                row = Row(backbone, size, way)
                 try:
-                    with network_of(backbone, device) as network:
-                        yield _measured(row, _compiled(network) if compiled else network, size_hw, device, steps)
+                    with network_of(backbone, device, bfloat16=way is not Way.EAGER) as network:
+                        chosen = _compiled(network) if way is Way.COMPILED else network
+                        yield _measured(row, chosen, size_hw, device, steps)
                 except (RuntimeError, FarmError) as error:  # too little memory, no compiler
                     yield replace(row, failed=str(error).strip().splitlines()[0][:100])
                 _forget(device)
 
 
 def bars(found: Sequence[Row], ceiling: Ceilings) -> list[Bar]:
-    """What is asked of an H100, of the better of eager and compiled."""
+    """What is asked of an H100, of the fastest way."""
     good = [row for row in found if not row.failed]
     result = []
     for backbone, limit_s in BAR_S.items():
@@ -212,7 +222,7 @@ def _forget(device: str) -> None:
 
 
 def _cells(row: Row, ceiling: Ceilings) -> tuple[str, ...]:
-    start = (row.backbone.value, row.size, "compiled" if row.compiled else "eager")
+    start = (row.backbone.value, row.size, row.way.value)
     if row.failed:
         return (*start, "—", "—", "—", "—", row.failed)
     peak = f"{row.peak_bytes / GIB:.2f}" if row.peak_bytes else "—"
@@ -235,7 +245,7 @@ def main(arguments: Sequence[str]) -> None:
     ceiling = ceilings(device.torch_name, QUICK_MATMUL, QUICK_COPY_BYTES) if quick else ceilings(device.torch_name)
     sizes_hw = QUICK_SIZES_HW if quick else SIZES_HW
     found = []
-    ways = (False,) if device.torch_name == "cpu" else (False, True)
+    ways = (Way.EAGER, Way.LOW) if device.torch_name == "cpu" else tuple(Way)
     for row in rows(device.torch_name, sizes_hw, ways, QUICK_STEPS if quick else Params().steps_next):
         found.append(row)
         print(" | ".join(_cells(row, ceiling)), flush=True)

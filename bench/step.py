@@ -87,15 +87,16 @@ def step_ms(network: Network, backbone: Backbone, size_hw: tuple[int, int], devi
 
 
 @contextmanager
-def network_of(backbone: Backbone, device: str) -> Iterator[Network]:
+def network_of(backbone: Backbone, device: str, *, bfloat16: bool = False) -> Iterator[Network]:
     """The backbone on `device`; VGG19 on random weights where its own are not here."""
     if backbone is Backbone.EFFICIENTNET_LITE0 or weights_sha256(backbone):
-        yield load(backbone, WEIGHTS_SHA256[backbone], device)
+        yield load(backbone, WEIGHTS_SHA256[backbone], device, bfloat16=bfloat16)
         return
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "vgg19-dcbb9e9d.pth"
         torch.save(vgg19_state(), file)
-        yield load(backbone, hashlib.sha256(file.read_bytes()).hexdigest(), device, Path(folder))
+        sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
+        yield load(backbone, sha256, device, Path(folder), bfloat16=bfloat16)
 
 
 def vgg19_state() -> dict[str, torch.Tensor]:
