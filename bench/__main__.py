@@ -1,4 +1,4 @@
-"""`python -m bench [step|gatys|overhead|scaling|simulation ...]`: measures, prints, keeps tables in `bench/results/`.
+"""`python -m bench [step|memory|gatys|overhead|scaling|simulation ...]`: measures, prints, writes `bench/results/`.
 
 Without a name, all of them, one after another in one run.
 """
@@ -17,7 +17,7 @@ from worker.device import limit_threads
 settings = Settings.load()
 limit_threads(settings.threads)  # before torch is imported
 
-from bench import costs, gatys, overhead, simulation_page, step  # noqa: E402
+from bench import costs, gatys, memory, overhead, simulation_page, step  # noqa: E402
 from farm.contract.errors import FarmError  # noqa: E402
 from worker.device import Device, choose_device, versions  # noqa: E402
 
@@ -32,6 +32,11 @@ def say(line: str) -> None:
 def step_page(device: Device, head: str) -> str:
     """One optimisation step."""
     return step.page(device.torch_name, head, say)
+
+
+def memory_page(_device: Device, head: str) -> str:
+    """A step in less memory."""
+    return memory.page(memory.rows(say), head)
 
 
 def gatys_page(device: Device, head: str) -> str:
@@ -58,6 +63,7 @@ def simulated_page(_device: Device, _head: str) -> str:
 
 PARTS: dict[str, Callable[[Device, str], str]] = {
     "step": step_page,
+    "memory": memory_page,
     "gatys": gatys_page,
     "overhead": overhead_page,
     "scaling": scaling_page,

@@ -1,0 +1,147 @@
+"""`python -m bench memory`: the memory a step takes whole and in tiles, and how far the gradient is from the whole's.
+
+Each row is a process of its own, so that its peak is nobody else's; `python -m bench.memory ROW…` is such a process.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+
+from bench.bars import Bar, at_most, table, verdict_table
+from bench.step import network_of, scene
+from farm import styles
+from farm.contract.params import Backbone, Params
+from farm.settings import Settings
+from worker.engine.losses import framed
+from worker.engine.memory import PICTURE_BYTES_PX, Memory, step_bytes_px
+from worker.engine.objective import Objective
+from worker.engine.pixels import image_from_frame, tensor_from_image
+from worker.engine.style import StyleTargets
+
+SIZE_HW = (540, 960)
+SHARES = (1.0, 0.5, 0.25)
+"""Of what a step takes on the whole picture; 1 is no limit."""
+ROW_LIMIT_S = 600.0
+MIB = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One step of one backbone under one limit."""
+
+    backbone: Backbone
+    limit_bytes: int  # 0: none
+    tile_px: int | None
+    peak_bytes: int
+    step_s: float
+    gradient: npt.NDArray[np.float32]
+
+
+def rows(say: Callable[[str], None]) -> list[list[Row]]:
+    """For each backbone the whole picture, then with less and less memory."""
+    found = []
+    for backbone in Backbone:
+        with network_of(backbone, "cpu") as network:
+            whole_bytes = step_bytes_px(network) * SIZE_HW[0] * SIZE_HW[1]
+        limits = [0 if share == 1 else int(share * whole_bytes) + _fixed_bytes() for share in SHARES]
+        found.append([_measured(backbone, limit) for limit in limits])
+        for row in found[-1]:
+            say(f"{backbone}: {_cells(row, found[-1][0])}")
+    return found
+
+
+def page(found: Sequence[Sequence[Row]], head: str) -> str:
+    """The Markdown page."""
+    header = ("backbone", "limit, MiB", "tiles, px", "peak, MiB", "step over the whole's", "gradient's difference")
+    lines = [_cells(row, group[0]) for group in found for row in group]
+    height, width = SIZE_HW
+    return "\n".join([
+        "# Memory", "", f"{head} One step at {width}×{height}; `python -m bench memory` writes this page.", "",
+        *verdict_table(bars(found)), "", *table(header, lines), "",
+        "Peak: what the process held at its most over what it held before the step. Difference: the largest of any",
+        "pixel's gradient, over the largest gradient of the whole.", "",
+    ])  # fmt: skip
+
+
+def bars(found: Sequence[Sequence[Row]]) -> list[Bar]:
+    """What is asked."""
+    limited = [(row, group[0]) for group in found for row in group[1:]]
+    apart = {f"{row.backbone}, {row.tile_px} px": _difference(row, whole) for row, whole in limited}
+    kept = {f"{row.backbone}, {row.tile_px} px": row.peak_bytes / row.limit_bytes for row, _ in limited}
+    scaled = {name: 1e4 * value for name, value in apart.items()}
+    return [
+        at_most(7, "gradient in tiles over the whole's, ten-thousandths", scaled, 1.0),
+        at_most(7, "peak memory over its limit", kept, 1.0),
+    ]
+
+
+def _measured(backbone: Backbone, limit_bytes: int) -> Row:
+    with tempfile.TemporaryDirectory() as folder:
+        file = Path(folder) / "gradient.npy"
+        command = [sys.executable, "-m", "bench.memory", backbone, str(limit_bytes), str(file)]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=ROW_LIMIT_S, check=True)
+        told = json.loads(done.stdout)
+        return Row(backbone, limit_bytes, told["tile_px"], told["peak_bytes"], told["step_s"], np.load(file))
+
+
+def _one(backbone: Backbone, limit_bytes: int, file: Path) -> None:
+    params = Params(backbone=backbone)
+    content = tensor_from_image(image_from_frame(scene(SIZE_HW)), "cpu")
+    image = content.flip(3).contiguous().requires_grad_()
+    memory = Memory(limit_bytes or None)
+    with network_of(backbone, "cpu") as network:
+        style = image_from_frame(styles.paint("swirl", 96, 72))
+        targets = StyleTargets(network, [(style, 1.0)], device="cpu").at((72, 96))
+        step_bytes_px(network)
+        objective = Objective(network, params, style_grams=targets, content_bchw=content, memory=memory)
+        before, began_s = _held_bytes(), time.perf_counter()
+        objective.descend(image)
+        step_s, seen = time.perf_counter() - began_s, framed(content)
+        tile_px = memory.tile_px(network, (seen.shape[-2], seen.shape[-1]))
+    assert image.grad is not None
+    np.save(file, image.grad.numpy())
+    print(json.dumps({"tile_px": tile_px, "peak_bytes": _held_bytes() - before, "step_s": step_s}))
+
+
+def _fixed_bytes() -> int:
+    return PICTURE_BYTES_PX * SIZE_HW[0] * SIZE_HW[1]
+
+
+def _held_bytes() -> int:
+    """The most this process ever held."""
+    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+    assert found is not None
+    return 1024 * int(found[1])
+
+
+def _difference(row: Row, whole: Row) -> float:
+    return float(np.abs(row.gradient - whole.gradient).max() / np.abs(whole.gradient).max())
+
+
+def _cells(row: Row, whole: Row) -> tuple[str, ...]:
+    limited = row is not whole
+    return (
+        row.backbone.value,
+        f"{row.limit_bytes / MIB:.0f}" if limited else "none",
+        "whole" if row.tile_px is None else str(row.tile_px),
+        f"{row.peak_bytes / MIB:.0f}",
+        f"{row.step_s / whole.step_s:.2f}" if limited else "1",
+        f"{_difference(row, whole):.1e}" if limited else "0",
+    )
+
+
+if __name__ == "__main__":
+    torch.set_num_threads(Settings.load().threads)
+    _one(Backbone(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
