@@ -24,7 +24,7 @@ from bench.step import network_of, scene
 from farm import styles
 from farm.contract.params import Backbone, Params
 from farm.settings import Settings
-from worker.engine.losses import framed
+from worker.engine.losses import framed_size
 from worker.engine.memory import PICTURE_BYTES_PX, Memory, step_bytes_px
 from worker.engine.objective import Objective
 from worker.engine.pixels import image_from_frame, tensor_from_image
@@ -108,8 +108,7 @@ def _one(backbone: Backbone, limit_bytes: int, file: Path) -> None:
         objective = Objective(network, params, style_grams=targets, content_bchw=content, memory=memory)
         before, began_s = _held_bytes(), time.perf_counter()
         objective.descend(image)
-        step_s, seen = time.perf_counter() - began_s, framed(content)
-        tile_px = memory.tile_px(network, (seen.shape[-2], seen.shape[-1]))
+        step_s, tile_px = time.perf_counter() - began_s, memory.tile_px(network, framed_size(content))
     assert image.grad is not None
     np.save(file, image.grad.numpy())
     print(json.dumps({"tile_px": tile_px, "peak_bytes": _held_bytes() - before, "step_s": step_s}))

@@ -148,9 +148,22 @@ def framed(image_bchw: Tensor, phase: Phase = (0, 0)) -> Tensor:
 
     The networks pad with zeros, which they see as a frame of grey: without a margin the paint stays flat there.
     """
-    vertical, horizontal = (min(MARGIN_PX, side - 1) for side in image_bchw.shape[-2:])
-    top, left = max(0, vertical - phase[0]), max(0, horizontal - phase[1])
-    return pad(image_bchw, (left, horizontal, top, vertical), mode="reflect")
+    (top, bottom), (left, right) = _margins(image_bchw, phase)
+    return pad(image_bchw, (left, right, top, bottom), mode="reflect")
+
+
+def framed_size(image_bchw: Tensor, phase: Phase = (0, 0)) -> tuple[int, int]:
+    """Height and width of `framed`."""
+    height, width = (
+        side + sum(margins) for side, margins in zip(image_bchw.shape[-2:], _margins(image_bchw, phase), strict=True)
+    )
+    return height, width
+
+
+def _margins(image_bchw: Tensor, phase: Phase) -> list[tuple[int, int]]:
+    """Before and after the image, down and across."""
+    wide = (min(MARGIN_PX, side - 1) for side in image_bchw.shape[-2:])
+    return [(max(0, margin - shift), margin) for margin, shift in zip(wide, phase, strict=True)]
 
 
 def style_grams(network: Network, features: Mapping[str, Tensor]) -> list[Tensor]:

@@ -33,6 +33,8 @@ output before and after its ReLU, their gradients, workspace. On a CPU it is 3 f
 PICTURE_BYTES_PX = 300
 """What a pixel takes whatever the tiles: picture, gradient, the optimiser's moments, targets, what is carried."""
 
+NO_MEMORY = ("can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED")
+
 
 class Memory:
     """One painter's memory plan. `limit_bytes`: what it may take; None: what there is."""
@@ -41,12 +43,11 @@ class Memory:
         self._limit_bytes = limit_bytes
         self._most_px = math.inf  # what the network may see at once, as far as the device has said
 
-    def within(self, network: Network, seen_bchw: Tensor, whole: Callable[[], T], in_tiles: Callable[[int], T]) -> T:
-        """What `whole`, or `in_tiles` with the longest side of a tile, gives for a picture that the network sees.
+    def within(self, network: Network, size_hw: SizeHW, whole: Callable[[], T], in_tiles: Callable[[int], T]) -> T:
+        """What `whole`, or `in_tiles` with the longest side of a tile, gives where the network sees that size.
 
         Tried again in smaller tiles where memory runs out; what it raises otherwise, and at the last, is the caller's.
         """
-        size_hw = (seen_bchw.shape[-2], seen_bchw.shape[-1])
         while True:
             tile_px = self.tile_px(network, size_hw)
             try:
@@ -84,10 +85,10 @@ class Memory:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or the machine, had no memory left. On a CPU torch says so in words only."""
-    return isinstance(error, MemoryError | torch.OutOfMemoryError) or (
-        isinstance(error, RuntimeError) and ("allocate memory" in str(error) or "not enough memory" in str(error))
-    )
+    """Whether a device, or the machine, had no memory left. Torch's CPU allocator and CUDA's libraries say so in words."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
 
 
 @lru_cache(maxsize=8)

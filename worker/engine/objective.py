@@ -22,6 +22,7 @@ from worker.engine.losses import (
     content_loss,
     energy,
     framed,
+    framed_size,
     style_grams,
     style_loss,
     temporal_loss,
@@ -68,16 +69,11 @@ class Objective:
         `phase` shifts the network's grid by that many px from the top and left.
         """
         with torch.no_grad():
-            seen = framed(image_bchw, phase)
             return self._memory.within(
                 self._network,
-                seen,
+                framed_size(image_bchw, phase),
                 lambda: self._whole(image_bchw, phase),
-                lambda tile_px: self._in_tiles(
-                    image_bchw,
-                    TiledPicture(self._network, seen, tile_px),
-                    self._content_features_at(phase, tile_px),
-                ),
+                lambda tile_px: self._in_tiles(image_bchw, phase, tile_px),
             )
 
     def descend(self, image_bchw: Tensor, phase: Phase = (0, 0)) -> Tensor:
@@ -89,10 +85,11 @@ class Objective:
             terms[-1].backward()  # type: ignore[no-untyped-call]
             return terms.detach()
 
-        with torch.no_grad():
-            seen = framed(image_bchw, phase)
         return self._memory.within(
-            self._network, seen, whole, lambda tile_px: self._descend_in_tiles(image_bchw, phase, tile_px)
+            self._network,
+            framed_size(image_bchw, phase),
+            whole,
+            lambda tile_px: self._descend_in_tiles(image_bchw, phase, tile_px),
         )
 
     def _whole(self, image_bchw: Tensor, phase: Phase) -> Tensor:
@@ -100,10 +97,10 @@ class Objective:
         content = content_loss(features[self._network.content_tap], self._content_features_at(phase))
         return self._weighted(image_bchw, content, style_grams(self._network, features))
 
-    def _in_tiles(self, image_bchw: Tensor, picture: TiledPicture, target: Tensor) -> Tensor:
-        """`_whole`, with the memory of a tile."""
-        with torch.no_grad():
-            content, *grams = _totals(picture, target)
+    def _in_tiles(self, image_bchw: Tensor, phase: Phase, tile_px: int) -> Tensor:
+        """`_whole` without its gradient."""
+        picture = TiledPicture(self._network, framed(image_bchw, phase), tile_px)
+        content, *grams = _totals(picture, self._content_features_at(phase, tile_px))
         return self._weighted(image_bchw, content, grams)
 
     def _descend_in_tiles(self, image_bchw: Tensor, phase: Phase, tile_px: int) -> Tensor:

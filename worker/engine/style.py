@@ -73,7 +73,7 @@ class StyleTargets:
         network, seen = self._network, framed(tensor_from_image(tile, self._device))
         return self._memory.within(
             network,
-            seen,
+            (seen.shape[-2], seen.shape[-1]),
             lambda: style_grams(network, network(seen)),
             lambda tile_px: TiledPicture(network, seen, tile_px).grams(),
         )

@@ -163,7 +163,7 @@ def test_other_errors_are_not_tried_again(network: Network) -> None:
         raise RuntimeError("shapes do not fit")
 
     with pytest.raises(RuntimeError, match="shapes"):
-        Memory().within(network, picture((32, 32), 0), fails, lambda _: fails())
+        Memory().within(network, (32, 32), fails, lambda _: fails())
     assert calls == [1]
 
 
