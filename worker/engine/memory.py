@@ -85,7 +85,7 @@ class Memory:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether a device, or the machine, had no memory left. Torch's CPU allocator and CUDA's libraries say so in words."""
+    """Whether a device, or the machine, had no memory left. Torch's CPU allocator and CUDA's libraries use words."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
