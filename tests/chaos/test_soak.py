@@ -22,6 +22,9 @@ LENGTH_S = float(os.environ.get("SOAK_S", "600"))
 TABLE = os.environ.get("SOAK_TABLE", "")
 """Where the figures go, from the repository's root; empty: nowhere."""
 
+LEAST_S = 300.0
+"""In a shorter soak memory is still growing for good reasons: each process loads its libraries at its first film."""
+
 HEAD = f"""# Soak
 
 What `make soak` measured: {JOBS} jobs of {2 * CHUNK_FRAMES} frames in two chunks, one every {LENGTH_S / JOBS:.1f} s for
@@ -62,6 +65,8 @@ def test_many_jobs_end_well_while_workers_die_and_nothing_grows(soaked: Yard) ->
         path = Path(__file__).parents[2] / TABLE
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(HEAD + soak.table() + TAIL)
+    if LENGTH_S < LEAST_S:
+        return
     meter = soak.meter
     grown = {part: meter.growth(part) for part in meter.used if meter.growth(part) > meter.limit(part, JOBS)}
     assert not grown, f"grew in the second half, in bytes: {grown}\n{soak.table()}"
