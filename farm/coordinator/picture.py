@@ -5,6 +5,7 @@ Figures are no reason to lose a film: whatever goes wrong here ends in one line 
 
 from __future__ import annotations
 
+import gc
 import logging
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
@@ -90,6 +91,7 @@ class FilmWatcher:
         plan, spec = self._run.plan, self._run.spec
         report = self._film.report(shots=plan.shots, boundaries=seam_windows(plan), style_losses=style_losses)
         picture = plot(report, title=f"{spec.name}  ·  {spec.style_name}")
+        gc.collect()  # a drawn figure is megabytes in circles, which Python by itself leaves for dozens of films
         self._run.store.put(keys.output(self._run.job, "measure.png"), picture, "image/png")
         return summary(report)
 

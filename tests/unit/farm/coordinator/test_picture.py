@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import gc
 import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import synthetic
+from matplotlib.figure import Figure
 from painted_job import PaintedJob, memory_farm, paint_job
 
 from farm.contract import keys
@@ -47,6 +49,11 @@ def test_the_plot_lies_beside_the_film(painted: PaintedJob, tmp_path: Path) -> N
     assembled(painted, tmp_path)
     painted.job.fetch_output("measure.png", tmp_path / "measure.png")
     assert png_read((tmp_path / "measure.png").read_bytes()).size
+
+
+def test_nothing_of_a_plot_stays_in_memory(painted: PaintedJob, tmp_path: Path) -> None:
+    assembled(painted, tmp_path)
+    assert not [item for item in gc.get_objects() if isinstance(item, Figure)]
 
 
 def test_a_film_that_cannot_be_measured_still_ships(
