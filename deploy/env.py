@@ -18,7 +18,18 @@ from pathlib import Path
 import acl
 import identities
 
-COMPOSE = """\
+ARTIST = """\
+FARM_REDIS_URL=redis://client:{redis_client}@127.0.0.1:6379/0
+FARM_S3_ENDPOINT=http://127.0.0.1:8333
+FARM_S3_REGION=us-east-1
+FARM_S3_BUCKET=farm
+FARM_S3_ACCESS_KEY={s3_client_access}
+FARM_S3_SECRET_KEY={s3_client_secret}
+"""
+"""What an artist's machine needs; from another one with other addresses."""
+
+COMPOSE = (
+    """\
 # This farm's secrets and settings, made by `make env`. Keep the file to yourself.
 # The CLI on this machine finds the farm with: set -a; . ./.env; set +a
 # `make env` makes secrets/ from this file: call it after a change, then `docker compose up --detach --force-recreate`.
@@ -26,12 +37,9 @@ COMPOSE = """\
 COMPOSE_PROFILES={profile}
 
 # The artist's: all that another artist's machine needs, with other addresses, are these lines.
-FARM_REDIS_URL=redis://client:{redis_client}@127.0.0.1:6379/0
-FARM_S3_ENDPOINT=http://127.0.0.1:8333
-FARM_S3_REGION=us-east-1
-FARM_S3_BUCKET=farm
-FARM_S3_ACCESS_KEY={s3_client_access}
-FARM_S3_SECRET_KEY={s3_client_secret}
+"""
+    + ARTIST
+    + """\
 
 # The parts': each its own.
 REDIS_CLIENT_PASSWORD={redis_client}
@@ -47,6 +55,7 @@ WORKER_S3_SECRET_KEY={s3_worker_secret}
 FLOWER_BASIC_AUTH=farm:{flower_password}
 FARM_FLOWER_URL=http://127.0.0.1:5555
 """
+)
 
 KUBERNETES = {
     "coordinator.env": """\
@@ -67,13 +76,8 @@ FLOWER_BASIC_AUTH=farm:{flower_password}
 REDIS_HEALTH_PASSWORD={redis_health}
 """,
     # Not for the cluster, but for an artist: through forwarded ports.
-    "client.env": """\
-FARM_REDIS_URL=redis://client:{redis_client}@127.0.0.1:6379/0
-FARM_S3_ENDPOINT=http://127.0.0.1:8333
-FARM_S3_REGION=us-east-1
-FARM_S3_BUCKET=farm
-FARM_S3_ACCESS_KEY={s3_client_access}
-FARM_S3_SECRET_KEY={s3_client_secret}
+    "client.env": ARTIST
+    + """\
 FARM_FLOWER_URL=http://127.0.0.1:5555
 """,
 }
