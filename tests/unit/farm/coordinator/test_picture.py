@@ -53,7 +53,7 @@ def test_the_plot_lies_beside_the_film(painted: PaintedJob, tmp_path: Path) -> N
 
 def test_nothing_of_a_plot_stays_in_memory(painted: PaintedJob, tmp_path: Path) -> None:
     assembled(painted, tmp_path)
-    assert not [item for item in gc.get_objects() if isinstance(item, Figure)]
+    assert not [item for item in gc.get_objects() if type(item) is Figure]
 
 
 def test_a_film_that_cannot_be_measured_still_ships(
