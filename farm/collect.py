@@ -1,6 +1,7 @@
 """Collecting garbage: what the store holds and no job needs any more. Never touches anything else.
 
-    frames, manifests, logs, outputs    of jobs that failed or were canceled, once that is `older_than_s` ago.
+    frames, manifests, logs, outputs    of jobs that failed or were canceled, once that is `older_than_s` ago, and the
+                                        segments of their films.
                                         Spec and plan stay: `farm resume` paints such a job from its beginning
     frames                              of jobs that succeeded, where asked for. Film and report stay
     media                               that no spec names, once they are that old
@@ -35,7 +36,7 @@ PATIENCE_S = 60.0
 """How long a submit or resume waits for a collection of what it needs."""
 BATCH = 500
 
-_PAINTED = ("anchors/", "stylized/", "blended/", "colors/")
+_PAINTED = ("anchors/", "stylized/", "blended/", "colors/", "segments/")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
 

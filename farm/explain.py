@@ -215,7 +215,7 @@ def _ahead(queue: Queue, record: JobRecord, since_s: float, other: JobRecord, ta
 def _dependencies(facts: Facts) -> Iterator[Reason]:
     """What waits for other tasks, by the first of each stage."""
     needs = facts.needs
-    for stage in (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND):
+    for stage in (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND, Stage.SEGMENT):
         waiting = [
             task
             for task, needed in needs.items()
@@ -240,6 +240,7 @@ def _name(task: TaskId) -> str:
         Stage.ANCHOR: f"anchor {task.start}",
         Stage.STYLIZE: f"chunk {task.start}",
         Stage.BLEND: f"boundary {task.start}",
+        Stage.SEGMENT: f"segment {task.start}",
         Stage.ASSEMBLE: "the film's assembly",
     }[task.stage]
 

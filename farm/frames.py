@@ -12,7 +12,7 @@ from farm.contract import keys
 from farm.contract.codec import from_json, sha256_hex
 from farm.contract.errors import CorruptObject, FrameDamaged, InvalidInput, ObjectNotFound
 from farm.contract.messages import FrameRecord, Manifest, Stage, StoredFrame, TaskId
-from farm.contract.plan import Plan
+from farm.contract.plan import FrameRange, Plan
 from farm.png import png_read
 
 if TYPE_CHECKING:
@@ -119,12 +119,18 @@ def read_manifest(store: Store, job: str, task: TaskId) -> Manifest:
         raise CorruptObject(f"{key!r} is no manifest: {error}", key=key) from error
 
 
-def read_final_frames(store: Store, job: str, plan: Plan) -> Iterator[NDArray[np.uint8]]:
-    """Every final frame in order, `(H, W, 3) uint8 sRGB`, checked as FrameReader does; a few are read ahead."""
+def read_final_frames(
+    store: Store, job: str, plan: Plan, frames: FrameRange | None = None
+) -> Iterator[NDArray[np.uint8]]:
+    """The final `frames` (None: all), in order, `(H, W, 3) uint8 sRGB`, checked as FrameReader does.
+
+    A few are read ahead.
+    """
+    wanted = frames or FrameRange(0, plan.frame_count)
     final, reader = FinalFrames(job, plan), FrameReader(store, job)
     with ThreadPoolExecutor(READERS, thread_name_prefix="frames") as pool:
         ahead: deque[tuple[StoredFrame, Future[bytes]]] = deque()
-        for number in range(plan.frame_count):
+        for number in range(wanted.start, wanted.stop):
             stored = final.stored(number)
             ahead.append((stored, pool.submit(reader.data, stored)))
             if len(ahead) >= READ_AHEAD:

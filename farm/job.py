@@ -31,6 +31,7 @@ from farm.contract.plan import Plan
 from farm.contract.spec import Spec
 from farm.contract.states import JOB_LIVE, JobState, TaskState
 from farm.ledger import JobRecord
+from farm.segments import segments
 from farm.status import JobStatus, job_status
 
 if TYPE_CHECKING:
@@ -185,23 +186,27 @@ class Job:
         return explain(self._facts())
 
     def logs(self, frame: int | None = None) -> Iterator[TaskLogText]:
-        """The log lines of the job's tasks, attempt by attempt; with `frame` those of its chunk and boundary."""
-        starts = None if frame is None else self._starts_at(frame)
+        """The log lines of the job's tasks, attempt by attempt; with `frame` its chunk's, boundary's and segment's."""
+        wanted = None if frame is None else self._tasks_at(frame)
         order = {stage: number for number, stage in enumerate(Stage)}
         found = [(keys.task_of_log(key), key) for key in self.farm.store.list(keys.logs(self.name))]
         for task, key in sorted(found, key=lambda item: (order[item[0].stage], item[1])):
-            if starts is None or (task.start in starts and task.stage not in (Stage.PLAN, Stage.ASSEMBLE)):
+            if wanted is None or task in wanted:
                 attempt = int(key.rsplit("/", 1)[1].partition("-")[0])
                 yield TaskLogText(task, attempt, self.farm.store.get(key).decode(errors="replace"))
 
-    def _starts_at(self, frame: int) -> set[int]:
-        """The starts of the chunk and the boundary that frame is in."""
+    def _tasks_at(self, frame: int) -> set[TaskId]:
+        """The tasks of the chunk, the boundary and the segment that frame is in."""
         plan = self._plan()
         if plan is None or not 0 <= frame < plan.frame_count:
             many = "not planned yet" if plan is None else f"frames 0 to {plan.frame_count - 1}"
             raise InvalidInput(f"--chunk {frame} is no frame of {self.name}: it has {many}")
-        chunks = {chunk.start for chunk in plan.chunks if frame in chunk.frames}
-        return chunks | {boundary.start for boundary in plan.boundaries if frame in boundary.frames}
+        chunk = next(chunk.start for chunk in plan.chunks if frame in chunk.frames)
+        boundaries = {TaskId(Stage.BLEND, item.start) for item in plan.boundaries if frame in item.frames}
+        segment = next(item.start for item in segments(plan) if frame in item)
+        return boundaries | {
+            TaskId(Stage.ANCHOR, chunk), TaskId(Stage.STYLIZE, chunk), TaskId(Stage.SEGMENT, segment),
+        }  # fmt: skip
 
     def _plan(self) -> Plan | None:
         try:

@@ -30,6 +30,7 @@ class JobRecord:
     chunk_count: int = 0
     boundary_count: int = 0
     blend_frame_count: int = 0  # frames inside all blend windows
+    segment_count: int = 0
     priority: Priority = Priority.NORMAL  # of its tasks in their queues
     in_hand: int = 0  # tasks queued or running; the ledger counts them as it moves them
 

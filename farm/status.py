@@ -120,6 +120,7 @@ def _totals(stage: Stage, record: JobRecord) -> tuple[int, int]:
         Stage.ANCHOR: (record.chunk_count, record.chunk_count),
         Stage.STYLIZE: (record.chunk_count, frames),
         Stage.BLEND: (record.boundary_count, record.blend_frame_count),
+        Stage.SEGMENT: (record.segment_count, frames),
         Stage.ASSEMBLE: (1, frames),
     }[stage]
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 STAGE_TITLE = {
     Stage.PLAN: "plan", Stage.ANCHOR: "anchors", Stage.STYLIZE: "stylize",
-    Stage.BLEND: "blend", Stage.ASSEMBLE: "assemble",
+    Stage.BLEND: "blend", Stage.SEGMENT: "segments", Stage.ASSEMBLE: "assemble",
 }  # fmt: skip
 LINE_EVERY_S = 30.0
 LINE_EVERY_FRACTION = 0.1

@@ -62,8 +62,25 @@ def blended(job: str, frame: int) -> str:
     return _frame(job, "blended", frame)
 
 
+def segment(job: str, start: int) -> str:
+    """What is known of an encoded segment: its film's SHA-256, its frames' figures."""
+    return _frame(job, "segments", start).removesuffix(".png") + ".json"
+
+
+def segment_film(job: str, start: int, suffix: str) -> str:
+    """An encoded segment; `suffix` is the film's, e.g. `.mp4`. It lies beside what is known of it."""
+    return segment(job, start).removesuffix(".json") + suffix
+
+
+def segments(job: str) -> str:
+    """The prefix of all segments."""
+    return job_prefix(job) + "segments/"
+
+
 def frame(job: str, stored: StoredFrame) -> str:
-    """A frame where the task that made it put it."""
+    """A frame where the task that made it put it; of a segment, what is known of it."""
+    if stored.maker.stage is Stage.SEGMENT:
+        return segment(job, stored.frame)
     return _frame(job, _FOLDERS[stored.maker.stage], stored.frame)
 
 

@@ -20,14 +20,15 @@ class Stage(StrEnum):
     ANCHOR = "anchor"  # paint a chunk's first frame          queue stylize
     STYLIZE = "stylize"  # paint a chunk                      queue stylize
     BLEND = "blend"  # flow-blend a boundary                  queue blend
-    ASSEMBLE = "assemble"  # encode, read back, report        queue media
+    SEGMENT = "segment"  # encode and measure a run of chunks queue media
+    ASSEMBLE = "assemble"  # join the segments, report        queue media
 
 
 class Queue(StrEnum):
     """The Celery queues."""
 
     COORDINATE = "coordinate"  # advance and sweep: short, control side
-    MEDIA = "media"  # plan and assemble: long, control side
+    MEDIA = "media"  # plan, segments and assemble: long, control side
     STYLIZE = "stylize"  # anchors and chunks: GPU
     BLEND = "blend"  # boundaries
 
@@ -45,13 +46,17 @@ STAGE_QUEUE: dict[Stage, Queue] = {
     Stage.ANCHOR: Queue.STYLIZE,
     Stage.STYLIZE: Queue.STYLIZE,
     Stage.BLEND: Queue.BLEND,
+    Stage.SEGMENT: Queue.MEDIA,
     Stage.ASSEMBLE: Queue.MEDIA,
 }
 
 
 @dataclass(frozen=True, slots=True, order=True)
 class TaskId:
-    """A task inside its job: `stylize/00000048`. `start` is the chunk's or boundary's name, 0 for plan and assemble."""
+    """A task inside its job: `stylize/00000048`.
+
+    `start` is the name of the chunk, boundary or segment, 0 for plan and assemble.
+    """
 
     stage: Stage
     start: int = 0
@@ -68,7 +73,7 @@ class TaskId:
 
 @dataclass(frozen=True, slots=True, order=True)
 class StoredFrame:
-    """A frame by the task that made it: `stylize/00000048/00000051`."""
+    """A frame by the task that made it: `stylize/00000048/00000051`. A segment counts as its first frame."""
 
     maker: TaskId
     frame: int
@@ -111,7 +116,7 @@ class FrameRecord:
     """One frame of a manifest."""
 
     frame: int
-    sha256: str  # of the stored PNG
+    sha256: str  # of the stored PNG, or a segment's record
     losses: dict[str, float] = field(default_factory=dict)  # last step's, weighted terms by name and `total`
     steps: int = 0
     adopted: bool = False  # another executor had written it before

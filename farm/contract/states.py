@@ -15,10 +15,10 @@ class JobState(StrEnum):
 
     SUBMITTED = "submitted"  # spec and media are in the store, no plan yet
     PLANNING = "planning"  # the clip is being indexed and cut in shots and chunks
-    RENDERING = "rendering"  # anchors, stylize and blend tasks run
+    RENDERING = "rendering"  # anchors, stylize, blend and segment tasks run
     PAUSING = "pausing"  # asked to pause; executors are giving their tasks back
     PAUSED = "paused"  # nothing runs; `resume` goes on
-    ASSEMBLING = "assembling"  # all frames are final, the film is being encoded
+    ASSEMBLING = "assembling"  # all segments are encoded, the film is being joined
     SUCCEEDED = "succeeded"  # the film was read back and checked
     FAILED = "failed"  # a task used up its attempts; the job's `error` says why
     CANCELING = "canceling"  # asked to cancel; executors are giving their tasks up

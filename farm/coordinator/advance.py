@@ -31,6 +31,7 @@ from farm.coordinator.graph import ASSEMBLE_TASK, PLAN_TASK, Graph, frames_by_ta
 from farm.coordinator.repair import Repair
 from farm.executor import QUARANTINE_FAILURES
 from farm.ledger import JobRecord, Ledger, TaskRecord
+from farm.segments import segments
 from farm.settings import Settings
 from farm.store import Store
 from farm.tasklog import log_line
@@ -148,6 +149,7 @@ class Coordinator:
             chunk_count=len(plan.chunks),
             boundary_count=len(plan.boundaries),
             blend_frame_count=sum(len(boundary.frames) for boundary in plan.boundaries),
+            segment_count=len(segments(plan)),
         )
 
     def _render(self, record: JobRecord) -> None:
@@ -163,13 +165,21 @@ class Coordinator:
 
     def _assemble(self, record: JobRecord) -> None:
         tasks = self._mended_tasks(record.job)
-        painted = all(_done(tasks, task) for task in self._graph(record.job).needs)
-        if not painted and not _done(tasks, ASSEMBLE_TASK):  # frames it found damaged are made again
+        encoded = all(_done(tasks, task) for task in self._graph(record.job).needs)
+        if not encoded and not _done(tasks, ASSEMBLE_TASK):  # segments it found damaged are made again
             self.ledger.move_job(record.job, JobState.RENDERING)
             return
         self._queue(record, ASSEMBLE_TASK, tasks)
         if not self._failed_for_good(record.job, tasks, ()) and _done(tasks, ASSEMBLE_TASK):
             self.ledger.move_job(record.job, JobState.SUCCEEDED, finished_s=time.time())
+            self._drop_segments(record.job)
+
+    def _drop_segments(self, job: str) -> None:
+        """The film has what was in them. What is left where this fails goes with the frames (`farm gc --frames`)."""
+        try:
+            self.store.delete(self.store.list(keys.segments(job)))
+        except FarmError as error:
+            log.warning("segments are left: %s", error, extra={"job": job})
 
     def _mended_tasks(self, job: str) -> dict[TaskId, TaskRecord]:
         """The job's tasks; those whose stored frames others found damaged are to be done again."""

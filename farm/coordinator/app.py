@@ -81,9 +81,17 @@ def plan(payload: dict[str, Any]) -> None:
     parts().executor.execute(from_plain(TaskMessage, payload), lambda run: plan_job(run, _media(), settings))
 
 
+@app.task(name=STAGE_TASK[Stage.SEGMENT])
+def segment(payload: dict[str, Any]) -> None:
+    """Encode a segment of a film, measure and check it."""
+    from farm.coordinator.encoding import encode_job_segment
+
+    parts().executor.execute(from_plain(TaskMessage, payload), lambda run: encode_job_segment(run, _media()))
+
+
 @app.task(name=STAGE_TASK[Stage.ASSEMBLE])
 def assemble(payload: dict[str, Any]) -> None:
-    """Encode a film and check it."""
+    """Join a film's segments and check it."""
     from farm.coordinator.assembly import assemble_job
 
     parts().executor.execute(from_plain(TaskMessage, payload), lambda run: assemble_job(run, _media()))

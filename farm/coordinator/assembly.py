@@ -1,44 +1,48 @@
-"""The assemble task: encode the final frames with the source's sound, read the film back, write the report."""
+"""The assemble task: join the segments with the source's sound, check the film, write the report."""
 
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from farm import __version__, sheet, video
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
 from farm.contract.messages import Manifest
-from farm.coordinator.picture import FilmWatcher
+from farm.coordinator.picture import film_picture
 from farm.coordinator.report import build_report
+from farm.coordinator.segments import Segment, SegmentReader
 from farm.executor import Outcome, Run
-from farm.frames import FinalFrames, FrameReader, read_final_frames
+from farm.frames import READERS, FinalFrames, FrameReader
 from farm.measure import style_losses
 from farm.media import MediaCache
 from farm.png import png_bytes
+from farm.segments import SEGMENT_FRAMES, segments
 from farm.video import FrameIndex
 
 SHEET_FRAMES = 6
-PROGRESS_EVERY = 8
 
 
 def assemble_job(run: Run, media: MediaCache) -> Outcome:
     """Write film, poster, contact sheet, figures, report and, last, `result.json`."""
-    spec = run.spec
+    spec, reader = run.spec, SegmentReader(run.store, run.job)
     with run.span("fetch"):
         source = media.path(spec.source, on_bytes=lambda *_: run.check())
         index = from_json(FrameIndex, run.store.get(keys.index(run.job)))
-    with tempfile.TemporaryDirectory(prefix="farm-assemble-") as folder, FilmWatcher(run, source, index) as watcher:
+        parts = _segments(run, reader)
+    with tempfile.TemporaryDirectory(prefix="farm-assemble-") as folder:
         film = Path(folder) / ("film" + spec.output.suffix)
         # Sound that is encoded anew comes before the first frame and shows no sign of life; nor does it take so long.
-        with run.span("encode"), run.slow(_seconds(index)):
-            encoded = video.encode(
+        with run.span("join"), run.slow(_seconds(index)):
+            joint = video.join_segments(
                 film,
-                watcher.watched(read_final_frames(run.store, run.job, run.plan)),
+                _films(run, reader, parts, Path(folder)),
                 index=index,
                 source=source,
                 output=spec.output,
+                reorder_frames=max(part.reorder_frames for part in parts),
                 metadata={"title": spec.name, "comment": f"painted by the farm {__version__}, job {run.job}"},
                 on_frame=lambda count: _progress(run, count, index.frame_count),
             )
@@ -46,15 +50,34 @@ def assemble_job(run: Run, media: MediaCache) -> Outcome:
             video.read_back(film, index, (run.plan.width, run.plan.height), on_beat=run.check)
         with run.span("put"):
             run.store.put_file(keys.output(run.job, film.name), film, on_progress=lambda *_: run.check())
-        _write_pictures(run, source, index)
-        manifests = list(_manifests(run))
-        with run.span("measure"):
-            picture = watcher.figures(style_losses(manifests, run.plan))
-    report = build_report(run.spec, run.plan, index, encoded, manifests, dict(run.timings_s), picture)
+    _write_pictures(run, source, index)
+    with run.span("report"):
+        manifests = _manifests(run)
+        picture = film_picture(run, parts, style_losses(manifests, run.plan))
+    report = build_report(run.spec, run.plan, index, joint, manifests, dict(run.timings_s), picture)
     run.store.put(keys.output(run.job, "report.json"), to_json(report), "application/json")
-    result = {"job": run.job, "film": keys.output(run.job, film.name), "frames": encoded.frame_count}
+    result = {"job": run.job, "film": keys.output(run.job, film.name), "frames": joint.frame_count}
     run.store.put(keys.output(run.job, "result.json"), to_json(result), "application/json")
     return Outcome(versions={"farm": __version__})
+
+
+def _segments(run: Run, reader: SegmentReader) -> list[Segment]:
+    """What is known of all segments, in order."""
+
+    def read(start: int) -> Segment:
+        run.check()
+        return reader.segment(start)
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="segments") as pool:
+        return list(pool.map(read, [segment.start for segment in segments(run.plan)]))
+
+
+def _films(run: Run, reader: SegmentReader, parts: Sequence[Segment], folder: Path) -> Iterator[Path]:
+    """The segments' films, one at a time: fetched when it is asked for, deleted when the next one is."""
+    for part in parts:
+        path = reader.film(part, folder, on_bytes=lambda *_: run.check())
+        yield path
+        path.unlink()
 
 
 def _seconds(index: FrameIndex) -> float:
@@ -62,15 +85,18 @@ def _seconds(index: FrameIndex) -> float:
     return float((index.pts[-1] - index.pts[0] + index.last_duration) * index.seconds_per_tick)
 
 
-def _manifests(run: Run) -> Iterator[Manifest]:
-    for key in run.store.list(keys.manifests(run.job)):
+def _manifests(run: Run) -> list[Manifest]:
+    def read(key: str) -> Manifest:
         run.check()
-        yield from_json(Manifest, run.store.get(key))
+        return from_json(Manifest, run.store.get(key))
+
+    with ThreadPoolExecutor(READERS, thread_name_prefix="manifests") as pool:
+        return list(pool.map(read, run.store.list(keys.manifests(run.job))))
 
 
 def _progress(run: Run, count: int, total: int) -> None:
     run.check()
-    if count % PROGRESS_EVERY == 0 or count == total:
+    if count % SEGMENT_FRAMES == 0 or count == total:
         run.progress(count)
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from bisect import bisect_left
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
 from farm.contract.messages import Stage, TaskId
-from farm.contract.plan import Plan
+from farm.contract.plan import FrameRange, Plan
+from farm.segments import segments
 
 PLAN_TASK = TaskId(Stage.PLAN)
 ASSEMBLE_TASK = TaskId(Stage.ASSEMBLE)
@@ -15,7 +17,7 @@ ASSEMBLE_TASK = TaskId(Stage.ASSEMBLE)
 
 @dataclass(frozen=True, slots=True)
 class Graph:
-    """The anchor, stylize and blend tasks of a plan, each with its neighbours."""
+    """The anchor, stylize, blend and segment tasks of a plan, each with its neighbours."""
 
     needs: Mapping[TaskId, tuple[TaskId, ...]]  # in the order they should be queued
     later: Mapping[TaskId, tuple[TaskId, ...]]  # those that need it
@@ -32,10 +34,12 @@ def task_graph(plan: Plan) -> Graph:
 
 
 def render_tasks(plan: Plan) -> dict[TaskId, tuple[TaskId, ...]]:
-    """Every anchor, stylize and blend task with the tasks it needs, in the order they should be queued.
+    """Every anchor, stylize, blend and segment task with the tasks it needs, in the order they should be queued.
 
     Per shot: an anchor needs the anchor before it; a chunk needs its anchor, and the next chunk's, which it is
-    painted towards; a boundary needs both its chunks and the boundary before it, as blends run in order.
+    painted towards; a boundary needs both its chunks and the boundary before it, as blends run in order. A segment
+    needs what makes its frames final, and the frame before them where that is of the same shot: the step from it is
+    measured.
     """
     needs: dict[TaskId, tuple[TaskId, ...]] = {}
     pairs = [pair for pair in pairwise(plan.chunks) if plan.linked and pair[0].shot == pair[1].shot]
@@ -52,7 +56,30 @@ def render_tasks(plan: Plan) -> dict[TaskId, tuple[TaskId, ...]]:
         chunks = (TaskId(Stage.STYLIZE, boundary.before), TaskId(Stage.STYLIZE, boundary.start))
         needs[task] = (*chunks, last_in_shot[boundary.shot]) if boundary.shot in last_in_shot else chunks
         last_in_shot[boundary.shot] = task
-    return needs
+    return needs | dict(_segment_tasks(plan))
+
+
+def _segment_tasks(plan: Plan) -> Iterator[tuple[TaskId, tuple[TaskId, ...]]]:
+    chunk_starts = [chunk.start for chunk in plan.chunks]
+    boundary_starts = [boundary.start for boundary in plan.boundaries]
+    cuts = {shot.start for shot in plan.shots}
+    for segment in segments(plan):
+        stylize = [TaskId(Stage.STYLIZE, start) for start in _inside(chunk_starts, segment)]
+        blend = [TaskId(Stage.BLEND, start) for start in _inside(boundary_starts, segment)]
+        before = () if segment.start in cuts else _makers_of_last(plan, chunk_starts, boundary_starts, segment.start)
+        yield TaskId(Stage.SEGMENT, segment.start), (*before, *stylize, *blend)
+
+
+def _inside(starts: list[int], frames: FrameRange) -> list[int]:
+    return starts[bisect_left(starts, frames.start) : bisect_left(starts, frames.stop)]
+
+
+def _makers_of_last(plan: Plan, chunk_starts: list[int], boundary_starts: list[int], stop: int) -> tuple[TaskId, ...]:
+    """Who makes the last frame of the chunk that ends at `stop`: it is blended only where the chunk is very short."""
+    start = chunk_starts[bisect_left(chunk_starts, stop) - 1]
+    at = bisect_left(boundary_starts, start)
+    blended = at < len(boundary_starts) and boundary_starts[at] == start and plan.boundaries[at].stop == stop
+    return (TaskId(Stage.STYLIZE, start), *((TaskId(Stage.BLEND, start),) if blended else ()))
 
 
 def _at(stage: Stage, start: int | None) -> tuple[TaskId, ...]:
@@ -60,8 +87,9 @@ def _at(stage: Stage, start: int | None) -> tuple[TaskId, ...]:
 
 
 def frames_by_task(plan: Plan) -> dict[TaskId, int]:
-    """How many frames each task makes; the plan and the film count as all of them."""
+    """How many frames each task makes; the plan and the film count as all of them, a segment as its own."""
     frames = {PLAN_TASK: plan.frame_count, ASSEMBLE_TASK: plan.frame_count}
     frames |= {TaskId(Stage.ANCHOR, chunk.start): 1 for chunk in plan.chunks}
     frames |= {TaskId(Stage.STYLIZE, chunk.start): len(chunk.frames) for chunk in plan.chunks}
-    return frames | {TaskId(Stage.BLEND, boundary.start): len(boundary.frames) for boundary in plan.boundaries}
+    frames |= {TaskId(Stage.BLEND, boundary.start): len(boundary.frames) for boundary in plan.boundaries}
+    return frames | {TaskId(Stage.SEGMENT, segment.start): len(segment) for segment in segments(plan)}

@@ -1,4 +1,4 @@
-"""Frames that tasks found damaged: each is deleted, and the task that made it is set back to make it again.
+"""Frames and segments that tasks found damaged: each is deleted, and the task that made it is set back to do it again.
 
 The tasks that need it wait for that task, as at first. Its other frames stay, and are adopted. Nothing here keeps a
 state: it may run twice, or end anywhere, as a frame is looked at again before anything is done about it.
@@ -7,13 +7,16 @@ state: it may run twice, or end anywhere, as a frame is looked at again before a
 from __future__ import annotations
 
 import logging
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 from farm.contract import keys
 from farm.contract.errors import CorruptObject, FrameDamaged, ObjectNotFound
-from farm.contract.messages import StoredFrame, TaskId
+from farm.contract.messages import Stage, StoredFrame, TaskId
 from farm.contract.states import TaskState
+from farm.coordinator.segments import SegmentReader
 from farm.frames import FrameReader, read_manifest
 from farm.ledger import Ledger, TaskRecord
 from farm.png import png_read
@@ -24,7 +27,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Repair:
-    """Sees to one job's damaged frames."""
+    """Sees to one job's damaged frames and segments."""
 
     job: str
     store: Store
@@ -44,6 +47,9 @@ class Repair:
 
     def _clear(self, stored: StoredFrame) -> None:
         """A task found a damaged frame among those that it, or an attempt before it, had stored: no manifest yet."""
+        if stored.maker.stage is Stage.SEGMENT:
+            self._delete(self._objects_of_segment(stored), CorruptObject("its objects do not go together"))
+            return
         key = keys.frame(self.job, stored)
         try:
             png_read(self.store.get(key))
@@ -55,17 +61,33 @@ class Repair:
     def _set_back(self, stored: StoredFrame) -> bool:
         """Whether that frame is damaged, or its maker's manifest; then its maker is not done any more."""
         try:
-            FrameReader(self.store, self.job).frame(stored)
+            self._look_at(stored)
             return False
         except FrameDamaged as error:
             spoilt = self._spoilt(stored)
             self._delete(spoilt, error)
-            frames_done = self.ledger.frames_done(self.job).get(stored.maker, 0) - max(0, len(spoilt) - 1)
-            self.ledger.progress(self.job, stored.maker, max(0, frames_done))
+            self.ledger.progress(self.job, stored.maker, self._frames_left(stored.maker, len(spoilt) - 1))
             self.ledger.move_task(
                 self.job, stored.maker, TaskState.WAITING, before=(TaskState.SUCCEEDED,), error=error.message
             )
             return True
+
+    def _frames_left(self, maker: TaskId, spoilt: int) -> int:
+        """So many frames its maker need not make again; a segment is made anew as a whole."""
+        frames_done = self.ledger.frames_done(self.job).get(maker, 0)
+        return 0 if maker.stage is Stage.SEGMENT else max(0, frames_done - max(0, spoilt))
+
+    def _look_at(self, stored: StoredFrame) -> None:
+        """FrameDamaged where that frame or segment is."""
+        if stored.maker.stage is not Stage.SEGMENT:
+            FrameReader(self.store, self.job).frame(stored)
+            return
+        reader = SegmentReader(self.store, self.job)
+        with tempfile.TemporaryDirectory(prefix="farm-repair-") as folder:
+            reader.film(reader.segment(stored.frame), Path(folder))
+
+    def _objects_of_segment(self, stored: StoredFrame) -> list[str]:
+        return list(self.store.list(keys.segment(self.job, stored.frame).removesuffix("json")))
 
     def _spoilt(self, stored: StoredFrame) -> list[str]:
         """Keys of that frame, of its maker's frames of which a HEAD tells that they are others now, and the manifest.
@@ -74,6 +96,8 @@ class Repair:
         """
         maker = stored.maker
         key = keys.manifest(self.job, maker)
+        if maker.stage is Stage.SEGMENT:
+            return [*self._objects_of_segment(stored), key]
         try:
             records = read_manifest(self.store, self.job, maker).frames
         except ObjectNotFound:  # lost, or another coordinator was here: all frames are adopted

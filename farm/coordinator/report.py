@@ -11,7 +11,7 @@ from farm.contract.codec import to_plain
 from farm.contract.messages import FrameRecord, Manifest, Stage
 from farm.contract.plan import Plan
 from farm.contract.spec import Spec
-from farm.video import EncodeResult, FrameIndex
+from farm.video import FilmInfo, FrameIndex
 
 REPORT_VERSION = 1
 
@@ -20,7 +20,7 @@ def build_report(
     spec: Spec,
     plan: Plan,
     index: FrameIndex,
-    encoded: EncodeResult,
+    film: FilmInfo,
     manifests: Sequence[Manifest],
     assemble_s: dict[str, float],
     picture: dict[str, Any],
@@ -39,15 +39,15 @@ def build_report(
         "params": to_plain(spec.params),
         "weights_sha256": spec.weights_sha256,
         "film": {
-            "frames": encoded.frame_count,
-            "width": encoded.width,
-            "height": encoded.height,
-            "size_bytes": encoded.size_bytes,
+            "frames": film.frame_count,
+            "width": film.width,
+            "height": film.height,
+            "size_bytes": film.size_bytes,
             "codec": str(spec.output.codec),
             "crf": spec.output.crf,
             "duration_s": index.duration_s,
             "sound_tracks": len(index.sound),
-            "notices": list(encoded.notices),
+            "notices": list(film.notices),
         },
         "plan": {
             "shots": len(plan.shots),
@@ -60,7 +60,7 @@ def build_report(
             "frames_per_s": round(plan.frame_count / wall_s, 4) if wall_s else None,
             "attempts_beyond_first": sum(item.attempt - 1 for item in manifests),
         },
-        "stages": {str(stage): _stage(stage, manifests) for stage in Stage if stage is not Stage.ASSEMBLE},
+        "stages": {str(stage): _stage(stage, plan, manifests) for stage in Stage if stage is not Stage.ASSEMBLE},
         "assemble_s": {name: round(value, 3) for name, value in assemble_s.items()},
         "workers": _workers(painted),
         "picture": picture,
@@ -68,7 +68,7 @@ def build_report(
     }
 
 
-def _stage(stage: Stage, manifests: Sequence[Manifest]) -> dict[str, Any]:
+def _stage(stage: Stage, plan: Plan, manifests: Sequence[Manifest]) -> dict[str, Any]:
     """Spans of threads beside the painter (of a chunk: all but `paint`, `warp`, `wait`) overlap its own."""
     own = [item for item in manifests if item.stage is stage]
     spans: defaultdict[str, float] = defaultdict(float)
@@ -78,7 +78,7 @@ def _stage(stage: Stage, manifests: Sequence[Manifest]) -> dict[str, Any]:
     task_s = sum(item.finished_s - item.started_s for item in own)
     return {
         "tasks": len(own),
-        "frames": sum(len(item.frames) for item in own),
+        "frames": plan.frame_count if stage is Stage.SEGMENT else sum(len(item.frames) for item in own),
         "task_s": round(task_s, 3),
         "painter_busy": round(spans["paint"] / task_s, 4) if "paint" in spans and task_s else None,
         "spans_s": {name: round(value, 3) for name, value in sorted(spans.items())},

@@ -10,15 +10,19 @@
 
 from farm.measure.chart import plot
 from farm.measure.clips import measure_clips
-from farm.measure.film import FilmMeasurer, measure_film, seam_windows
+from farm.measure.film import FilmMeasurer, film_report, measure_film, seam_windows
 from farm.measure.flow import Motion, other_method
 from farm.measure.jobs import measure_job, style_losses
-from farm.measure.report import PictureReport
+from farm.measure.report import FrameFigures, PictureReport
+from farm.measure.summary import joined
 
 __all__ = [
     "FilmMeasurer",
+    "FrameFigures",
     "Motion",
     "PictureReport",
+    "film_report",
+    "joined",
     "measure_clips",
     "measure_film",
     "measure_job",

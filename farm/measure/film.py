@@ -15,7 +15,7 @@ from farm.contract.params import FlowMethod
 from farm.contract.plan import FrameRange, Plan
 from farm.measure import figures
 from farm.measure.flow import EXACT, EstimatedMotion, Judge, KnownMotion, Motion
-from farm.measure.report import PictureReport
+from farm.measure.report import FrameFigures, PictureReport
 from farm.measure.summary import Tally, summarized
 from farm.motion import Frame, Trust
 
@@ -71,12 +71,16 @@ def measure_film(
 
 
 class FilmMeasurer:
-    """Takes a film's frames in order, and has its figures at the end. Context manager: it holds threads."""
+    """Takes a film's frames in order, and has its figures at the end. Context manager: it holds threads.
 
-    def __init__(self, judge: FlowMethod | Iterable[Motion | None], cuts: Iterable[int] = ()) -> None:
+    It may begin at any frame `start`; `lead_in` then gives it the one before.
+    """
+
+    def __init__(self, judge: FlowMethod | Iterable[Motion | None], cuts: Iterable[int] = (), start: int = 0) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="measure")
         self._judge: Judge = EstimatedMotion(judge, self._pool) if isinstance(judge, FlowMethod) else KnownMotion(judge)
         self._cuts = frozenset(cuts)
+        self._start = start
         self._size_hw = self._measured_hw = (0, 0)
         self._before: tuple[Frame, Frame, Frame | None] | None = None
         self._tally = Tally()
@@ -92,12 +96,21 @@ class FilmMeasurer:
         """How many frames were added."""
         return self._tally.count
 
+    @property
+    def figures(self) -> FrameFigures:
+        """The figures by frame of all frames added."""
+        return self._tally.series()
+
+    def lead_in(self, source: Frame, painted: Frame) -> None:
+        """The frame before the first: only the step from it is measured."""
+        self._before = self._fitted(source, painted, None)
+
     def add(self, source: Frame, painted: Frame, reference: Frame | None = None) -> None:
         """Measure the next frame. `source` is scaled to `painted`'s size; `reference` must have it."""
         frames = self._fitted(source, painted, reference)
         motion = None
         if self._before is not None:
-            cut = self._tally.count in self._cuts
+            cut = self._start + self._tally.count in self._cuts
             motion = self._judge.motion(self._before[0], frames[0], cut=cut)
         own = self._pool.submit(self._tally.add_picture, *frames)  # beside the error: OpenCV lets go of the GIL
         self._tally.add_error(*self._errors(frames, motion))
@@ -112,26 +125,22 @@ class FilmMeasurer:
         style_losses: Mapping[int, float] | None = None,
     ) -> PictureReport:
         """The figures of all frames added; InvalidInput where there was none."""
-        count = self._tally.count
-        if not count:
+        if not self._tally.count:
             raise InvalidInput("a film of no frames has nothing to measure; give one with frames")
-        whole = shots if shots is not None else (FrameRange(0, count),)
-        return summarized(
-            self._tally,
-            size_hw=self._size_hw,
-            measured_hw=self._measured_hw,
-            judge=self._judge.name,
-            shots=[FrameRange(shot.start, min(shot.stop, count)) for shot in whole],
-            windows=[FrameRange(item.start, item.stop) for item in boundaries],
-            style_losses=style_losses or {},
+        return film_report(
+            self.figures,
+            self._size_hw,
+            self._judge.name,
+            shots=shots,
+            boundaries=boundaries,
+            style_losses=style_losses,
         )
 
     def _fitted(self, source: Frame, painted: Frame, reference: Frame | None) -> tuple[Frame, Frame, Frame | None]:
         """The frames at the size they are measured at, the first frame's for all."""
         if self._before is None:
             self._size_hw = (painted.shape[0], painted.shape[1])
-            limit = max(self._size_hw) if self._judge.name == EXACT else MAX_SIDE_PX
-            self._measured_hw = measured_size(self._size_hw, limit)
+            self._measured_hw = measured_size(self._size_hw, self._judge.name)
         for frame in (painted, reference):
             if frame is not None and frame.shape[:2] != self._size_hw:
                 raise InvalidInput(
@@ -160,9 +169,32 @@ class FilmMeasurer:
         return error, flat_error, float(motion.trust.mean()), other_error
 
 
-def measured_size(size_hw: tuple[int, int], limit_px: int = MAX_SIDE_PX) -> tuple[int, int]:
-    """The size a film is measured at: its own, or its longer side `limit_px`."""
-    scale = min(1.0, limit_px / max(size_hw))
+def film_report(
+    measured: FrameFigures,
+    size_hw: tuple[int, int],
+    judge: str,
+    *,
+    shots: Sequence[Range] | None = None,
+    boundaries: Sequence[Range] = (),
+    style_losses: Mapping[int, float] | None = None,
+) -> PictureReport:
+    """The report of a film of that size, from the figures of all of its frames."""
+    count = len(measured.error)
+    whole = shots if shots is not None else (FrameRange(0, count),)
+    return summarized(
+        measured,
+        size_hw=size_hw,
+        measured_hw=measured_size(size_hw, judge),
+        judge=judge,
+        shots=[FrameRange(shot.start, min(shot.stop, count)) for shot in whole],
+        windows=[FrameRange(item.start, item.stop) for item in boundaries],
+        style_losses=style_losses or {},
+    )
+
+
+def measured_size(size_hw: tuple[int, int], judge: str) -> tuple[int, int]:
+    """The size a film is measured at: its own, or, where flow is estimated, its longer side `MAX_SIDE_PX`."""
+    scale = 1.0 if judge == EXACT else min(1.0, MAX_SIDE_PX / max(size_hw))
     return max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields, replace
 from statistics import fmean, median
 
 from farm.contract.plan import FrameRange
@@ -48,8 +49,8 @@ class Tally:
         self.trusted.append(trusted)
         self.reference_error.append(reference)
 
-    def series(self, style_losses: Mapping[int, float]) -> FrameFigures:
-        """All of it, rounded."""
+    def series(self) -> FrameFigures:
+        """All of it, rounded; style losses are others' to know."""
         painted, source = zip(*self.painted, strict=True), zip(*self.source, strict=True)
         names = ("detail", "luma", "saturation")
         return FrameFigures(
@@ -58,14 +59,20 @@ class Tally:
             trusted=_series(self.trusted),
             **{name: _series(values) for name, values in zip(names, painted, strict=True)},
             **{f"source_{name}": _series(values) for name, values in zip(names, source, strict=True)},
-            style=_series(style_losses.get(frame) for frame in range(self.count)),
+            style=(None,) * self.count,
             reference_error=_series(self.reference_error) if self.reference_detail else (),
             reference_detail=_series(self.reference_detail),
         )
 
 
+def joined(parts: Sequence[FrameFigures]) -> FrameFigures:
+    """The figures of runs of frames that follow each other, as if they had been measured in one go."""
+    names = [info.name for info in fields(FrameFigures)]
+    return FrameFigures(**{name: tuple(value for part in parts for value in getattr(part, name)) for name in names})
+
+
 def summarized(
-    tally: Tally,
+    measured: FrameFigures,
     *,
     size_hw: tuple[int, int],
     measured_hw: tuple[int, int],
@@ -75,13 +82,14 @@ def summarized(
     style_losses: Mapping[int, float],
 ) -> PictureReport:
     """The report of a film from its frames' figures."""
-    frames = tally.series(style_losses)
+    count = len(measured.error)
+    frames = replace(measured, style=_series(style_losses.get(frame) for frame in range(count)))
     parts = [_Part(shot, frames, windows) for shot in shots]
     seams = tuple(seam for part in parts for seam in part.seams())
     detail = spread(frames.detail)
     assert detail is not None, "a film has frames"
     return PictureReport(
-        frame_count=tally.count,
+        frame_count=count,
         width=size_hw[1],
         height=size_hw[0],
         measured_width=measured_hw[1],

@@ -1,16 +1,19 @@
-"""Video in and out (PyAV): probe, check, index, decode a range exactly, encode with the source's time and sound."""
+"""Video in and out (PyAV): probe, check, index, decode a range exactly; encode segments, and join them to a film with
+the source's time and sound.
+"""
 
 from farm.video.decoder import decode, frame_at
-from farm.video.encoder import EncodeResult, encode
+from farm.video.encoder import encode_segment
 from farm.video.geometry import Orientation, frame_size
+from farm.video.muxer import FilmInfo, join_segments
 from farm.video.probe import TrackInfo, VideoInfo, check, probe
 from farm.video.profiles import codecs
-from farm.video.readback import read_back
+from farm.video.readback import check_segment, read_back
 from farm.video.source import Limits
 from farm.video.timeline import FrameIndex, Sound, index
 
 __all__ = [
-    "EncodeResult",
+    "FilmInfo",
     "FrameIndex",
     "Limits",
     "Orientation",
@@ -18,12 +21,14 @@ __all__ = [
     "TrackInfo",
     "VideoInfo",
     "check",
+    "check_segment",
     "codecs",
     "decode",
-    "encode",
+    "encode_segment",
     "frame_at",
     "frame_size",
     "index",
+    "join_segments",
     "probe",
     "read_back",
 ]

@@ -17,7 +17,8 @@ THREADS = 4
 
 _GOP_S = 2
 _MIN_B_FRAMES = 8
-"""x265 gives films shorter than its reordering delay (2 frames) an uninitialised DTS; far below this, no B-frames."""
+"""x265 gives films shorter than its reordering delay (2 frames) an uninitialised DTS; far below this, no B-frames.
+A film's segments are longer (`farm.segments`), where there is more than one."""
 _COPIED_MP4 = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus", "flac", "mp2", "dts"})
 _PCM = frozenset({"pcm_s16le", "pcm_s16be", "pcm_s24le", "pcm_s24be", "pcm_s32le", "pcm_f32le", "pcm_u8"})
 _TITLES_MKV = frozenset({"subrip", "ass", "ssa", "webvtt", "dvd_subtitle", "hdmv_pgs_subtitle", "dvb_subtitle"})
@@ -67,14 +68,18 @@ class Profile:
 
 
 def profile(output: Output, rate: Fraction, frame_count: int) -> Profile:
-    """How `output` is written: `frame_count` frames at about `rate` a second."""
+    """How `output` is written: a film of `frame_count` frames at about `rate` a second.
+
+    Closed GOPs: each stands for itself, so that players find their way into a film, and segments join.
+    """
     gop = str(max(1, round(_GOP_S * rate)))
     if output.codec is Codec.H264:
         # cpu-independent: the same bytes whichever vector instructions a machine has.
-        options = {"preset": "medium", "crf": str(output.crf), "g": gop, "x264-params": "cpu-independent=1"}
+        params = "cpu-independent=1:open-gop=0"
+        options = {"preset": "medium", "crf": str(output.crf), "g": gop, "x264-params": params}
         return Profile("libx264", "yuv420p", MP4, None, options)
     if output.codec is Codec.HEVC:
-        params = f"log-level=none:pools={THREADS}:frame-threads=1:keyint={gop}"
+        params = f"log-level=none:pools={THREADS}:frame-threads=1:keyint={gop}:open-gop=0"
         if frame_count < _MIN_B_FRAMES:
             params += ":bframes=0"
         options = {"preset": "medium", "crf": str(output.crf), "x265-params": params}

@@ -144,7 +144,7 @@ def index(
     """
     with reading(path, limits) as (container, stream):
         nominal = nominal_ticks(stream)
-        track, spans = _Track(), _Spans()
+        track, spans = _Track(), SoundSpans()
         watch = _watching(on_frame)
         streams = [stream, *container.streams.audio]
         for packet in packets(container, *streams):
@@ -194,13 +194,14 @@ def time_base(stream: VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, 1000)
 
 
-class _Spans:
+class SoundSpans:
     """First and last moment of each sound track."""
 
     def __init__(self) -> None:
         self._spans: dict[int, tuple[str, Fraction, Fraction]] = {}
 
     def add(self, packet: av.Packet[Any]) -> None:
+        """A sound packet."""
         stream = packet.stream
         if packet.pts is None or packet.size == 0 or stream.codec_context is None:
             return
@@ -210,6 +211,7 @@ class _Spans:
         self._spans[stream.index] = (stream.codec_context.name, min(low, start), max(high, stop))
 
     def sound(self) -> tuple[Sound, ...]:
+        """All tracks of which there were packets, in the file's order."""
         return tuple(
             Sound(codec, round(low * 1_000_000), round(high * 1_000_000))
             for _, (codec, low, high) in sorted(self._spans.items())

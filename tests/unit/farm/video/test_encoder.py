@@ -12,19 +12,23 @@ import numpy as np
 import pytest
 from awkward import NAMES, REAL_CLIPS
 from clips import make_clip, picture
+from films import write_film
 
 from farm import video
 from farm.contract.errors import FilmMismatch, InvalidParameter
+from farm.contract.plan import FrameRange
 from farm.contract.spec import Codec, Output
 
 
-def _film(clip_path, folder, codec=Codec.H264, size_wh=None, **more):
+def _film(clip_path, folder, codec=Codec.H264, size_wh=None, joins=(), **more):
+    """The clip's own frames as a film, in segments that join at `joins`."""
     output = Output(codec=codec, **more)
     index = video.index(clip_path)
     size = size_wh or video.frame_size(index.width, index.height, None)
     film = folder / f"film{output.suffix}"
-    frames = video.decode(clip_path, index, 0, index.frame_count, size)
-    result = video.encode(film, frames, index=index, source=clip_path, output=output)
+    result = write_film(
+        film, video.decode(clip_path, index, 0, index.frame_count, size), index, clip_path, output, joins
+    )
     return film, index, result
 
 
@@ -61,12 +65,14 @@ def test_real_clips_become_films(path, tmp_path):
 
 
 @pytest.mark.parametrize("codec", list(Codec))
-def test_the_same_frames_make_the_same_bytes(clip_of, tmp_path, codec):
+@pytest.mark.parametrize("joins", [(), (8,)])
+def test_the_same_frames_make_the_same_bytes(clip_of, tmp_path, codec, joins):
     clip = clip_of("Matroska with opus and subtitles")
     once, again = tmp_path / "once", tmp_path / "again"
     once.mkdir()
     again.mkdir()
-    assert _film(clip.path, once, codec)[0].read_bytes() == _film(clip.path, again, codec)[0].read_bytes()
+    films = [_film(clip.path, folder, codec, joins=joins)[0].read_bytes() for folder in (once, again)]
+    assert films[0] == films[1]
 
 
 def test_ffv1_is_lossless(clip_of, tmp_path):
@@ -168,7 +174,7 @@ def test_plain_colours_come_back(tmp_path, codec):
     clip = make_clip(tmp_path / "a.mp4", frames=4)
     index = video.index(clip.path)
     film = tmp_path / f"film{Output(codec=codec).suffix}"
-    video.encode(film, images, index=index, source=clip.path, output=Output(codec=codec, crf=4))
+    write_film(film, images, index, clip.path, Output(codec=codec, crf=4))
     for image, wanted in zip(video.decode(film, video.index(film), 0, 4), images, strict=True):
         assert np.abs(image.astype(int) - wanted).max() <= 5
 
@@ -195,29 +201,30 @@ def test_metadata_is_written(clip_of, tmp_path):
     index = video.index(clip.path)
     frames = video.decode(clip.path, index, 0, 1)
     film = tmp_path / "film.mp4"
-    video.encode(film, frames, index=index, source=clip.path, output=Output(), metadata={"title": "Dünen"})
+    write_film(film, frames, index, clip.path, Output(), metadata={"title": "Dünen"})
     with av.open(str(film)) as container:
         assert container.metadata["title"] == "Dünen"
         assert "encoder" not in container.metadata
 
 
 @pytest.mark.parametrize("count", [0, 23, 25])
-def test_a_film_of_other_length_is_refused_and_leaves_nothing(clip_of, tmp_path, count):
+def test_a_segment_of_other_length_is_refused_and_leaves_nothing(clip_of, tmp_path, count):
     clip = clip_of("B-frames")
     frames = (picture(number) for number in range(count))
+    whole, index = FrameRange(0, 24), video.index(clip.path)
     with pytest.raises(FilmMismatch):
-        video.encode(tmp_path / "film.mp4", frames, index=video.index(clip.path), source=clip.path, output=Output())
+        video.encode_segment(tmp_path / "part.mp4", frames, index=index, segment=whole, output=Output())
     assert list(tmp_path.iterdir()) == []
 
 
 def test_odd_frames_are_refused(clip_of, tmp_path):
     clip = clip_of("B-frames")
     with pytest.raises(InvalidParameter, match="95×64"):
-        video.encode(
-            tmp_path / "film.mp4",
+        video.encode_segment(
+            tmp_path / "part.mp4",
             iter([picture(0)[:, 1:]]),
             index=video.index(clip.path),
-            source=clip.path,
+            segment=FrameRange(0, 24),
             output=Output(),
         )
 
@@ -231,11 +238,11 @@ def test_frames_stream_through(clip_of, tmp_path):
             order.append(("made", number + 1))
             yield picture(number)
 
-    video.encode(
-        tmp_path / "film.mp4",
+    video.encode_segment(
+        tmp_path / "part.mp4",
         frames(),
         index=video.index(clip.path),
-        source=clip.path,
+        segment=FrameRange(0, 24),
         output=Output(),
         on_frame=lambda count: order.append(("written", count)),
     )
