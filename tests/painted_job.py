@@ -1,10 +1,12 @@
-"""A job that is painted but for its film: what a store holds when `assemble` begins. In memory, and made in no time."""
+"""A job that is painted but for its film: what a store holds when segments are encoded. In memory, made in no time."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from synthetic import SyntheticClip
@@ -13,16 +15,21 @@ from farm import video
 from farm.client import Farm
 from farm.contract import keys
 from farm.contract.codec import sha256_hex, to_json
-from farm.contract.messages import FrameRecord, Manifest, Stage, TaskMessage
+from farm.contract.messages import FrameRecord, Manifest, Stage, TaskId, TaskMessage
 from farm.contract.params import Params
 from farm.contract.plan import Plan
-from farm.contract.spec import Media, Spec, Style
+from farm.contract.spec import Codec, Media, Output, Spec, Style
+from farm.coordinator.assembly import assemble_job
+from farm.coordinator.encoding import encode_job_segment
+from farm.coordinator.graph import ASSEMBLE_TASK
 from farm.executor import Run
 from farm.frames import FinalFrames
 from farm.job import Job
 from farm.ledger import JobRecord
+from farm.media import MediaCache
 from farm.plan import make_plan
 from farm.png import png_bytes
+from farm.segments import segments
 from farm.settings import Settings
 from farm.testing import MemoryLedger, MemoryStore
 
@@ -37,10 +44,23 @@ class PaintedJob:
     job: Job
     plan: Plan
 
-    def run(self) -> Run:
-        """The job's assemble task, as an executor runs it."""
-        message = TaskMessage(self.job.name, Stage.ASSEMBLE, 0, 1)
+    def run(self, task: TaskId = ASSEMBLE_TASK) -> Run:
+        """One of the job's tasks, as an executor runs it."""
+        message = TaskMessage(self.job.name, task.stage, task.start, 1)
         return Run(message, self.farm.store, self.farm.ledger, lambda: None)
+
+    def encode(self, media: MediaCache, *starts: int) -> None:
+        """Make the segments that begin at `starts` (none: all)."""
+        for start in starts or [segment.start for segment in segments(self.plan)]:
+            run = self.run(TaskId(Stage.SEGMENT, start))
+            outcome = encode_job_segment(run, media)
+            manifest = Manifest(self.job.name, Stage.SEGMENT, start, 1, "coordinator", "cpu", 1.0, 2.0, outcome.frames)
+            self.farm.store.put(keys.manifest(self.job.name, manifest.task), to_json(manifest))
+
+    def assemble(self, media: MediaCache) -> dict[str, Any]:
+        """Join the segments; the job's report."""
+        assemble_job(self.run(), media)
+        return dict(json.loads(self.farm.store.get(keys.output(self.job.name, "report.json"))))
 
     def finish(self) -> None:
         """Give the job a film, as far as others look."""
@@ -61,6 +81,7 @@ def paint_job(
     blend_frames: int = 3,
     levels: dict[int, int] | None = None,
     name: str = "clip",
+    codec: Codec = Codec.H264,
 ) -> PaintedJob:
     """Put a job's clip, plan, frames and manifests into the farm's store; `levels` are added to single frames."""
     path = folder / f"{name}.mp4"
@@ -69,7 +90,7 @@ def paint_job(
     source = Media(hashlib.sha256(data).hexdigest(), ".mp4", len(data))
     params = Params(blend_frames=blend_frames)
     style = Style(Media("0" * 64, ".png", 1), "swirl")
-    spec = Spec(name, source, (style,), chunk_frames=chunk_frames, params=params)
+    spec = Spec(name, source, (style,), chunk_frames=chunk_frames, params=params, output=Output(codec))
     index = video.index(path)
     plan = make_plan(index.frame_count, clip.size, clip.cuts, chunk_frames, blend_frames, index.sha256)
     store, final = farm.store, FinalFrames(spec.job, plan)

@@ -14,7 +14,6 @@ from painted_job import PaintedJob, memory_farm, paint_job
 
 from farm.contract import keys
 from farm.coordinator import picture
-from farm.coordinator.assembly import assemble_job
 from farm.measure import measure_job
 from farm.media import MediaCache
 from farm.png import png_read
@@ -30,10 +29,12 @@ def painted(tmp_path: Path) -> PaintedJob:
 def assembled(painted: PaintedJob, folder: Path) -> dict[str, Any]:
     """The report of the film that is assembled."""
     store = painted.farm.store
-    assemble_job(painted.run(), MediaCache(store, folder / "coordinator"))
+    media = MediaCache(store, folder / "coordinator")
+    painted.encode(media)
+    report = painted.assemble(media)
     assert store.head(keys.output(painted.job.name, "film.mp4")) is not None
     assert store.head(keys.output(painted.job.name, "result.json")) is not None
-    return dict(json.loads(store.get(keys.output(painted.job.name, "report.json"))))
+    return report
 
 
 def test_the_report_has_the_figures_that_measuring_the_job_gives(painted: PaintedJob, tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ def test_a_stage_says_how_busy_its_painters_were(tmp_path: Path) -> None:
     media = Media("0" * 64, ".mp4", 1)
     spec = Spec("clip", media, (Style(media, "swirl"),), params=Params())
     plan = make_plan(8, (96, 64), (), 4, 0, index.sha256)
-    film = video.EncodeResult(8, 96, 64, 1, ())
+    film = video.FilmInfo(8, 96, 64, 1, ())
     manifests = [Manifest(spec.job, Stage.PLAN, 0, 1, "coordinator", "cpu", 0.0, 1.0)]
     for start, paint_s in ((0, 3.0), (4, 6.0)):
         records = tuple(FrameRecord(number, "") for number in range(start, start + 4))

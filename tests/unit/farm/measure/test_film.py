@@ -218,7 +218,7 @@ def test_large_films_are_measured_at_640_px_and_say_so() -> None:
     assert report.scaled
     assert (report.width, report.height, report.measured_width, report.measured_height) == (800, 64, 640, 51)
     assert report.frames.error[1] == pytest.approx(5 * GRAY, rel=1e-4)
-    assert measured_size((64, 640)) == (64, 640)
+    assert measured_size((64, 640), "dis") == (64, 640)
 
 
 def test_the_source_is_scaled_to_the_film() -> None:

@@ -7,6 +7,7 @@ import cv2
 import pytest
 from awkward import NAMES, REAL_CLIPS
 from clips import make_clip, picture
+from films import write_film
 
 from farm import video
 from farm.contract.errors import InvalidClip
@@ -41,7 +42,7 @@ def test_an_mp4_cut_in_its_pictures_is_refused_with_the_frames_it_has(clip_of, t
     clip = clip_of("B-frames")
     index = video.index(clip.path)
     film = tmp_path / "film.mp4"
-    video.encode(film, video.decode(clip.path, index, 0, 24), index=index, source=clip.path, output=Output())
+    write_film(film, video.decode(clip.path, index, 0, 24), index, clip.path, Output())
     film.write_bytes(film.read_bytes()[:-300])
     with pytest.raises(InvalidClip, match=r"film.mp4 is cut short: \d+ of 24 frames are there; export or download it"):
         video.check(film)

@@ -1,0 +1,259 @@
+"""A film of three segments: encoded, measured and joined as one, and made again where the store did not keep it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+import av
+import numpy as np
+import pytest
+import synthetic
+from harms import lose, truncate
+from painted_job import PaintedJob, memory_farm, paint_job
+
+from farm.contract import keys
+from farm.contract.codec import from_json, to_json
+from farm.contract.errors import JobCanceled
+from farm.contract.messages import Manifest, Priority, Stage, TaskId, TaskMessage
+from farm.contract.spec import Codec
+from farm.contract.states import JobState, TaskState
+from farm.coordinator.advance import Coordinator
+from farm.coordinator.assembly import assemble_job
+from farm.coordinator.encoding import encode_job_segment
+from farm.coordinator.graph import ASSEMBLE_TASK, PLAN_TASK
+from farm.coordinator.picture import summary
+from farm.executor import Executor, Run
+from farm.frames import read_final_frames
+from farm.measure import measure_job
+from farm.media import MediaCache
+from farm.segments import segments
+from farm.testing import MemoryStore
+
+CLIP = replace(synthetic.pan((96, 64), 330, 2.0), cuts=(117,))
+STARTS = (0, 117, 244)
+"""Where segments begin: the second at a cut, the third inside a shot."""
+
+
+def paint(folder: Path, codec: Codec = Codec.H264) -> PaintedJob:
+    painted = paint_job(memory_farm(folder), CLIP, folder, chunk_frames=48, codec=codec, levels={244: 25})
+    assert tuple(segment.start for segment in segments(painted.plan)) == STARTS
+    return painted
+
+
+@pytest.fixture
+def painted(tmp_path: Path) -> PaintedJob:
+    return paint(tmp_path)
+
+
+@dataclass
+class Bench:
+    """A coordinator and one executor, a step at a time, for a job that is painted."""
+
+    painted: PaintedJob
+    folder: Path
+    queue: list[TaskMessage] = field(default_factory=list)
+    done: list[TaskId] = field(default_factory=list)
+    before: Callable[[TaskId], object] = lambda _task: None
+    after: Callable[[TaskId], object] = lambda _task: None
+
+    def __post_init__(self) -> None:
+        farm = self.painted.farm
+        self.store, self.ledger, self.job = farm.store, farm.ledger, self.painted.job.name
+        self.media = MediaCache(self.store, self.folder / "coordinator")
+        self.coordinator = Coordinator(farm.settings, self.store, self.ledger, self._publish, lambda _queue: ())
+        self.executor = Executor(farm.settings, self.store, self.ledger, "coordinator", lambda _message: None)
+        for task in (PLAN_TASK, *(TaskId(Stage.ANCHOR, chunk.start) for chunk in self.painted.plan.chunks)):
+            manifest = Manifest(self.job, task.stage, task.start, 1, "worker", "cpu", 0.0, 1.0)
+            self.store.put(keys.manifest(self.job, task), to_json(manifest))
+
+    def _publish(self, message: TaskMessage, _priority: Priority) -> None:
+        self.queue.append(message)
+
+    def step(self) -> None:
+        message = self.queue.pop(0)
+        self.before(message.task)
+        work = encode_job_segment if message.stage is Stage.SEGMENT else assemble_job
+        assert self.executor.execute(message, lambda run: work(run, self.media))
+        self.done.append(message.task)
+        self.after(message.task)
+
+    def work(self) -> Bench:
+        self.coordinator.advance(self.job)
+        while self.queue:
+            self.step()
+            self.coordinator.advance(self.job)
+        return self
+
+    @property
+    def state(self) -> tuple[JobState, str]:
+        record = self.ledger.job(self.job)
+        assert record is not None
+        return record.state, record.error
+
+    @property
+    def film(self) -> bytes:
+        return self.store.get(keys.output(self.job, "film" + self.painted.job.spec.output.suffix))
+
+    def segment_keys(self) -> list[str]:
+        return list(self.store.list(keys.segments(self.job)))
+
+
+def images(data: bytes, path: Path) -> list[np.ndarray]:
+    """A film's frames, decoded without the farm's own code."""
+    path.write_bytes(data)
+    with av.open(str(path)) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+def test_every_frame_of_the_film_is_its_painting(tmp_path: Path, codec: Codec) -> None:
+    bench = Bench(paint(tmp_path, codec), tmp_path).work()
+    assert bench.state == (JobState.SUCCEEDED, "")
+    assert bench.done == [*(TaskId(Stage.SEGMENT, start) for start in STARTS), ASSEMBLE_TASK]
+    shown = images(bench.film, tmp_path / "shown")
+    paintings = list(read_final_frames(bench.store, bench.job, bench.painted.plan))
+    assert len(shown) == len(paintings) == 330
+    errors = [float(np.mean((a.astype(float) - b) ** 2)) for a, b in zip(shown, paintings, strict=True)]
+    if codec is Codec.FFV1:
+        assert max(errors) == 0
+    psnr_db = [10 * np.log10(255**2 / max(error, 1e-9)) for error in errors]
+    around = [psnr_db[start + step] for start in STARTS[1:] for step in (-1, 0, 1)]
+    assert min(around) > np.median(psnr_db) - 2.0
+
+
+def test_the_figures_are_those_of_measuring_in_one_go(painted: PaintedJob, tmp_path: Path) -> None:
+    bench = Bench(painted, tmp_path).work()
+    report = json.loads(bench.store.get(keys.output(bench.job, "report.json")))
+    measured = summary(measure_job(painted.job))
+    assert report["picture"] == json.loads(json.dumps(measured))
+    error = report["picture"]["frames"]["error"]
+    assert error[117] is None  # at the cut
+    assert error[244] > 5 * error[243]  # the step over a join, which is brighter by 25 levels
+    assert report["stages"]["segment"]["tasks"] == 3
+    assert report["stages"]["segment"]["frames"] == 330
+    assert {"encode", "read_back", "put"} <= report["stages"]["segment"]["spans_s"].keys()
+
+
+def test_a_finished_film_does_not_need_its_segments(painted: PaintedJob, tmp_path: Path) -> None:
+    bench = Bench(painted, tmp_path)
+    stored: list[list[str]] = []
+    bench.after = lambda _task: stored.append(bench.segment_keys())
+    bench.work()
+    assert [len(found) for found in stored] == [2, 4, 6, 6]
+    assert bench.segment_keys() == []
+    bench.ledger.move_task(bench.job, ASSEMBLE_TASK, TaskState.SUCCEEDED)
+    bench.coordinator.advance(bench.job)
+    assert bench.state == (JobState.SUCCEEDED, "")
+
+
+def segment_key(bench: Bench, suffix: str) -> str:
+    return keys.segment_film(bench.job, 117, suffix)
+
+
+def altered(store: MemoryStore, key: str) -> None:
+    """Whole, and with metadata that agree: only the manifest tells, or the record."""
+    other = key.replace("00000117", "00000000")
+    store.put(key, store.get(other))
+
+
+@pytest.mark.parametrize("harm", [lose, truncate, altered])
+@pytest.mark.parametrize("suffix", [".mp4", ".json"])
+def test_a_damaged_segment_is_made_again_and_no_other(
+    painted: PaintedJob, tmp_path: Path, harm: Callable[[MemoryStore, str], None], suffix: str
+) -> None:
+    bench, left = Bench(painted, tmp_path), [TaskId(Stage.SEGMENT, 244)]
+
+    def harm_once(task: TaskId) -> None:
+        if task in left:
+            left.remove(task)
+            harm(bench.store, segment_key(bench, suffix))
+
+    bench.after = harm_once
+    bench.work()
+    assert bench.state == (JobState.SUCCEEDED, "")
+    again = [TaskId(Stage.SEGMENT, 117), ASSEMBLE_TASK]
+    assert bench.done == [*(TaskId(Stage.SEGMENT, start) for start in STARTS), ASSEMBLE_TASK, *again]
+    undisturbed = tmp_path / "undisturbed"
+    undisturbed.mkdir()
+    assert bench.film == Bench(paint(undisturbed), undisturbed).work().film
+    tasks = bench.ledger.tasks(bench.job).values()
+    assert not any(item.error or item.damaged or item.attempt > 1 for item in tasks)
+
+
+def test_a_segment_whose_manifest_is_lost_is_made_again(painted: PaintedJob, tmp_path: Path) -> None:
+    bench, task = Bench(painted, tmp_path), TaskId(Stage.SEGMENT, 117)
+    left = [TaskId(Stage.SEGMENT, 244)]
+    bench.after = lambda done: done in left and (left.clear(), bench.store.delete([keys.manifest(bench.job, task)]))
+    bench.work()
+    assert bench.state == (JobState.SUCCEEDED, "")
+    assert bench.done.count(task) == 2
+
+
+def test_a_segment_that_is_damaged_again_and_again_fails_the_job(painted: PaintedJob, tmp_path: Path) -> None:
+    bench = Bench(painted, tmp_path)
+    bench.before = lambda task: task == ASSEMBLE_TASK and truncate(bench.store, segment_key(bench, ".mp4"))
+    bench.work()
+    state, error = bench.state
+    assert state is JobState.FAILED
+    assert error.startswith("assemble: segment/00000117 can't be used (")
+    assert error.endswith("found so 3 times")
+
+
+def test_the_same_frames_make_the_same_segment_and_a_second_executor_adopts_it(
+    painted: PaintedJob, tmp_path: Path
+) -> None:
+    bench = Bench(painted, tmp_path)
+    painted.encode(bench.media, 117)
+    first = {key: bench.store.get(key) for key in bench.segment_keys()}
+    manifest = bench.store.get(keys.manifest(bench.job, TaskId(Stage.SEGMENT, 117)))
+    painted.encode(bench.media, 117)
+    assert {key: bench.store.get(key) for key in bench.segment_keys()} == first
+    assert bench.store.get(keys.manifest(bench.job, TaskId(Stage.SEGMENT, 117))) == manifest
+    bench.store.delete(first)
+    painted.encode(bench.media, 117)
+    assert {key: bench.store.get(key) for key in bench.segment_keys()} == first
+
+
+def test_what_an_attempt_left_that_does_not_go_together_is_made_anew(painted: PaintedJob, tmp_path: Path) -> None:
+    """Without a manifest yet: another release, or another machine's codec, wrote the film."""
+    bench = Bench(painted, tmp_path)
+    bench.store.put(segment_key(bench, ".mp4"), b"another film")
+    bench.work()
+    assert bench.state == (JobState.SUCCEEDED, "")
+    assert bench.done.count(TaskId(Stage.SEGMENT, 117)) == 2
+
+
+def test_a_cancel_ends_a_segment_and_nothing_is_stored(painted: PaintedJob, tmp_path: Path) -> None:
+    media = MediaCache(painted.farm.store, tmp_path / "coordinator")
+    beats = 0
+
+    def check() -> None:
+        nonlocal beats
+        beats += 1
+        if beats > 20:
+            raise JobCanceled("it was canceled")
+
+    message = TaskMessage(painted.job.name, Stage.SEGMENT, 117, 1)
+    with pytest.raises(JobCanceled):
+        encode_job_segment(Run(message, painted.farm.store, painted.farm.ledger, check), media)
+    assert not list(painted.farm.store.list(keys.segments(painted.job.name)))
+
+
+def test_a_segment_is_queued_while_later_chunks_are_unpainted(painted: PaintedJob, tmp_path: Path) -> None:
+    bench = Bench(painted, tmp_path)
+    unpainted = [chunk.start for chunk in painted.plan.chunks if chunk.start >= 117]
+    bench.store.delete([keys.manifest(bench.job, TaskId(Stage.STYLIZE, start)) for start in unpainted])
+    bench.coordinator.advance(bench.job)
+    queued = {message.task for message in bench.queue}
+    assert TaskId(Stage.SEGMENT, 0) in queued
+    assert {task.stage for task in queued} == {Stage.SEGMENT, Stage.STYLIZE}
+    assert not queued & {TaskId(Stage.SEGMENT, 117), TaskId(Stage.SEGMENT, 244), ASSEMBLE_TASK}
+    bench.queue[:] = [message for message in bench.queue if message.stage is Stage.SEGMENT]
+    bench.step()
+    bench.coordinator.advance(bench.job, TaskId(Stage.SEGMENT, 0))
+    assert bench.state == (JobState.RENDERING, "")
+    record = from_json(Manifest, bench.store.get(keys.manifest(bench.job, TaskId(Stage.SEGMENT, 0))))
+    assert [item.frame for item in record.frames] == [0]
