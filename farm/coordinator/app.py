@@ -20,6 +20,7 @@ from farm.contract.codec import from_plain
 from farm.contract.errors import FarmError
 from farm.contract.messages import Queue, Stage, TaskId, TaskMessage
 from farm.coordinator.advance import Coordinator
+from farm.coordinator.turns import POOL_PROCESSES, Turns
 from farm.heartbeat import Heartbeat
 from farm.ledger import WorkerInfo
 from farm.media import MediaCache
@@ -29,12 +30,10 @@ from farm.settings import Settings
 
 log = logging.getLogger(__name__)
 
-POOL_PROCESSES = 3
-"""Plans and assemblies take long, advances must not wait for them: no fewer than two."""
-
 settings = Settings.load()
 name = process_name("coordinator")
 app = make_app(settings, "farm-coordinator")
+app.conf.broker_transport_options["queue_order_strategy"] = f"{Turns.__module__}:{Turns.__name__}"
 _shutting_down = multiprocessing.get_context("fork").Event()  # told to the pool's processes through the fork
 
 

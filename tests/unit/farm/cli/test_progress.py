@@ -30,7 +30,7 @@ def status_at(
     """A job of 20 frames in 2 chunks, submitted at 100 s, painting since 120 s; `frames` of the first chunk painted."""
     record = JobRecord(
         "clip-0123456789", state=state, name="clip", style_name="swirl", created_s=100.0, started_s=120.0,
-        frame_count=20, chunk_count=2, boundary_count=0, blend_frame_count=0,
+        frame_count=20, chunk_count=2, boundary_count=0, blend_frame_count=0, segment_count=1,
     )  # fmt: skip
     tasks = {PLAN: TaskRecord(TaskState.SUCCEEDED), FIRST: TaskRecord(TaskState.RUNNING, worker="paul")}
     return job_status(
@@ -48,10 +48,10 @@ def drawn(status: JobStatus, width: int, rates: StageRates | None = None) -> lis
 def test_the_bars_show_each_stage_with_frames_speed_time_left_and_workers() -> None:
     lines = drawn(status_at(), 100)
     assert lines[0].split() == ["clip-0123456789", "swirl", "rendering", "0:40"]
-    assert [line.split()[0] for line in lines[1:6]] == ["plan", "anchors", "stylize", "blend", "assemble"]
+    assert [line.split()[0] for line in lines[1:7]] == ["plan", "anchors", "stylize", "blend", "segments", "assemble"]
     # 8 frames in 20 s are 2.5 s a frame; the other 12 take 30 s.
     assert lines[3].split()[-5:] == ["8/20", "2.5", "s/frame", "0:30", "left"]
-    assert lines[6].strip() == "1 of 1 worker on it: paul"
+    assert lines[7].strip() == "1 of 1 worker on it: paul"
 
 
 def test_a_stage_without_work_is_not_shown_as_open() -> None:
@@ -88,8 +88,8 @@ def test_lines_come_at_a_change_of_state_and_each_tenth_only(monkeypatch: pytest
         progress.show(status_at(frames))
     progress.show(status_at(20, state=JobState.ASSEMBLING))
     lines = text.getvalue().splitlines()
-    # All of the work is 20 planned, 2 anchors, 20 painted and 20 assembled frames: a tenth is 6.2 of 62.
-    assert [line.split(", ")[1] for line in lines] == [f"{n}/20 frames painted" for n in (0, 7, 14, 20)]
+    # The work is 20 planned, 2 anchors, 20 painted, 20 encoded and 20 assembled frames: a tenth is 8.2 of 82.
+    assert [line.split(", ")[1] for line in lines] == [f"{n}/20 frames painted" for n in (0, 9, 18, 20)]
     assert "assembling" in lines[-1]
 
 

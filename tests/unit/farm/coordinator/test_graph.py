@@ -5,7 +5,9 @@ import pytest
 from farm.contract.messages import Stage, TaskId
 from farm.contract.params import Coherence
 from farm.coordinator.graph import frames_by_task, render_tasks, task_graph
+from farm.frames import FinalFrames
 from farm.plan import make_plan
+from farm.segments import segments
 
 
 def task(stage: Stage, start: int) -> TaskId:
@@ -68,7 +70,8 @@ def test_a_graph_knows_its_tasks_from_both_ends() -> None:
         task(Stage.STYLIZE, 0),
         task(Stage.STYLIZE, 4),
     )
-    assert graph.later[task(Stage.BLEND, 8)] == ()
+    assert graph.later[task(Stage.BLEND, 8)] == (task(Stage.SEGMENT, 0),)
+    assert graph.later[task(Stage.SEGMENT, 0)] == ()
     ends = {(own, other) for own, others in graph.needs.items() for other in others}
     assert ends == {(own, other) for other, owns in graph.later.items() for own in owns}
 
@@ -102,10 +105,32 @@ def test_each_coherence_has_its_tasks_on_a_clip_with_a_cut(
 
 
 @pytest.mark.parametrize("coherence", list(Coherence))
-def test_no_task_needs_one_from_across_a_cut(coherence: Coherence) -> None:
+def test_no_task_of_a_painter_needs_one_from_across_a_cut(coherence: Coherence) -> None:
     needs = render_tasks(make_plan(16, (64, 48), (CUT_AT,), 4, 6, "x", coherence))
     for own, others in needs.items():
+        if own.stage is Stage.SEGMENT:
+            continue
         assert all((own.start < CUT_AT) is (other.start < CUT_AT) for other in others)
+
+
+@pytest.mark.parametrize("coherence", list(Coherence))
+@pytest.mark.parametrize(("chunk_frames", "blend_frames"), [(48, 6), (5, 8), (20, 0), (1, 1)])
+def test_a_segment_needs_what_makes_its_frames_final_and_the_one_before_it(
+    coherence: Coherence, chunk_frames: int, blend_frames: int
+) -> None:
+    plan = make_plan(500, (64, 48), (60, 192, 300), chunk_frames, blend_frames, "x", coherence)
+    needs, final = render_tasks(plan), FinalFrames("clip-0123456789", plan)
+    cuts = {shot.start for shot in plan.shots}
+    found = segments(plan)
+    assert len(found) > 2
+    for segment in found:
+        needed = set(needs[task(Stage.SEGMENT, segment.start)])
+        first = segment.start if segment.start in cuts else segment.start - 1
+        makers = {final.stored(frame).maker for frame in range(first, segment.stop)}
+        assert makers <= needed
+        # The rest are chunks whose every frame is blended over.
+        assert {other.stage for other in needed - makers} <= {Stage.STYLIZE}
+        assert not any(other.start >= segment.stop for other in needed)
 
 
 @pytest.mark.parametrize("chunk_frames", [1, 4, 7, 48])

@@ -126,9 +126,11 @@ def test_a_task_that_fails_lets_the_others_finish_and_the_last_of_them_ends_the_
         bench.coordinator.advance(JOB, message.task)
     assert bench.state is JobState.FAILED
     left = {task for task in render_tasks(bench.plan) if bench.ledger.task(JOB, task).state is TaskState.WAITING}
-    assert {task.stage for task in left} == {Stage.BLEND}  # both of the chunk's, and the rest of its shot's
-    assert min(left).start == 2 * CHUNK
-    assert max(left).start < SHOT
+    blends, segments = ({task for task in left if task.stage is stage} for stage in (Stage.BLEND, Stage.SEGMENT))
+    assert left == blends | segments
+    assert min(blends).start == 2 * CHUNK  # both of the chunk's, and the rest of its shot's
+    assert max(blends).start < SHOT
+    assert {task.start for task in segments} == set(range(2 * CHUNK, SHOT, 2 * CHUNK))
 
 
 @pytest.mark.parametrize("asked", [JobState.CANCELING, JobState.PAUSING])

@@ -159,10 +159,16 @@ def altered(store: MemoryStore, key: str) -> None:
     store.put(key, store.get(other))
 
 
+@pytest.fixture(scope="module")
+def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
+    folder = tmp_path_factory.mktemp("undisturbed")
+    return Bench(paint(folder), folder).work().film
+
+
 @pytest.mark.parametrize("harm", [lose, truncate, altered])
 @pytest.mark.parametrize("suffix", [".mp4", ".json"])
 def test_a_damaged_segment_is_made_again_and_no_other(
-    painted: PaintedJob, tmp_path: Path, harm: Callable[[MemoryStore, str], None], suffix: str
+    painted: PaintedJob, tmp_path: Path, undisturbed: bytes, harm: Callable[[MemoryStore, str], None], suffix: str
 ) -> None:
     bench, left = Bench(painted, tmp_path), [TaskId(Stage.SEGMENT, 244)]
 
@@ -176,9 +182,7 @@ def test_a_damaged_segment_is_made_again_and_no_other(
     assert bench.state == (JobState.SUCCEEDED, "")
     again = [TaskId(Stage.SEGMENT, 117), ASSEMBLE_TASK]
     assert bench.done == [*(TaskId(Stage.SEGMENT, start) for start in STARTS), ASSEMBLE_TASK, *again]
-    undisturbed = tmp_path / "undisturbed"
-    undisturbed.mkdir()
-    assert bench.film == Bench(paint(undisturbed), undisturbed).work().film
+    assert bench.film == undisturbed
     tasks = bench.ledger.tasks(bench.job).values()
     assert not any(item.error or item.damaged or item.attempt > 1 for item in tasks)
 
