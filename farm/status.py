@@ -87,7 +87,7 @@ def job_status(
         created_s=record.created_s,
         elapsed_s=max(0.0, end_s - record.created_s),
         frames_per_s=speed,
-        eta_s=_eta(stages, record, speed),
+        eta_s=_eta(stages, record, speed, now_s),
         workers=tuple(holders),
         workers_alive=workers_alive,
         coordinators_alive=coordinators_alive,
@@ -131,8 +131,12 @@ def _speed(stages: tuple[StageStatus, ...], record: JobRecord, end_s: float) -> 
     return painted / running_s if painted and record.started_s and running_s > 0 else 0.0
 
 
-def _eta(stages: tuple[StageStatus, ...], record: JobRecord, frames_per_s: float) -> float | None:
+def _eta(stages: tuple[StageStatus, ...], record: JobRecord, frames_per_s: float, now_s: float) -> float | None:
+    """By the speed of the painting; of the encoding, which goes along with it, once all is painted."""
     if record.state is not JobState.RENDERING or not frames_per_s:
         return None
-    stylize = next(item for item in stages if item.stage is Stage.STYLIZE)
-    return (stylize.frames - stylize.frames_done) / frames_per_s
+    left = {item.stage: item.frames - item.frames_done for item in stages}
+    if left[Stage.STYLIZE]:
+        return left[Stage.STYLIZE] / frames_per_s
+    encoded = record.frame_count - left[Stage.SEGMENT]
+    return left[Stage.SEGMENT] * (now_s - record.started_s) / encoded if encoded else None

@@ -1,4 +1,4 @@
-"""The farm's own coordinator, whose first film hangs in the encoder, and whose second is slow but alive.
+"""The farm's own coordinator, whose first segment hangs in the encoder, and whose second is slow but alive.
 
 HUNG=FILE python tests/hanging_coordinator.py      # FILE comes to be where it hung
 """
@@ -18,7 +18,7 @@ FRAME_S = 0.8
 
 
 def main() -> None:
-    encode, hung = video.encode, Path(os.environ["HUNG"])
+    encode, hung = video.encode_segment, Path(os.environ["HUNG"])
 
     def slowly(frames: Iterable[Any]) -> Iterator[Any]:
         for frame in frames:
@@ -31,7 +31,7 @@ def main() -> None:
             time.sleep(600)
         return encode(part, slowly(frames), **how)
 
-    video.encode = hang_once
+    video.encode_segment = hang_once
     app.main()
 
 

@@ -42,7 +42,10 @@ def logs(
     chunk: Annotated[
         str | None,
         typer.Option(
-            "--chunk", metavar="N", help="Only of the chunk, and boundary, that frame N is in.", show_default=False
+            "--chunk",
+            metavar="N",
+            help="Only of the chunk, boundary and segment that frame N is in.",
+            show_default=False,
         ),
     ] = None,
     as_json: AsJson = False,

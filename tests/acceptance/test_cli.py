@@ -160,7 +160,7 @@ def test_a_canceled_job_has_no_film_and_goes_on_when_resumed(shell: Shell, clip:
 def test_on_a_terminal_the_progress_is_bars_in_colour(shell: Shell, clip: Path) -> None:
     job = shell("submit", clip, "--style", "swirl", *QUICK).stdout.strip()
     text = on_a_terminal(shell, "watch", job)
-    for word in ("plan", "anchors", "stylize", "blend", "assemble", "━", "succeeded", "12/12", "\033["):
+    for word in ("plan", "anchors", "stylize", "blend", "segments", "assemble", "━", "succeeded", "12/12", "\033["):
         assert word in text
 
 

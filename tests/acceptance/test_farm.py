@@ -21,8 +21,10 @@ from farm.client import Farm, Job
 from farm.contract import keys
 from farm.contract.codec import from_json
 from farm.contract.messages import Manifest, Stage, TaskId
+from farm.contract.plan import Plan
 from farm.contract.spec import Codec, Output
 from farm.contract.states import JobState, TaskState
+from farm.frames import FinalFrames
 from farm.png import png_read
 from farm.stack import Stack
 from farm.status import JobStatus
@@ -109,6 +111,29 @@ def test_two_workers_share_one_job(farm: Farm, tmp_path: Path) -> None:
     frames = sorted(frame.frame for task, item in done.items() if task.stage is Stage.STYLIZE for frame in item.frames)
     assert frames == list(range(32))
     assert len([task for task in done if task.stage is Stage.BLEND]) == 7
+
+
+def test_a_film_is_encoded_in_segments_while_it_is_painted(farm: Farm, tmp_path: Path) -> None:
+    """The whole farm, and a film of three segments: encoded in time, joined without a seam, and cleared away."""
+    clip = make_clip(tmp_path / "long.mp4", frames=294, audio="aac", vfr=True, cuts=(100,))
+    job = painted(farm, clip.path, size_px=48, chunk_frames=24)
+    done = manifests(job)
+    joins = [0, 100, 207]  # at the cut, and inside a shot
+    assert sorted(task.start for task in done if task.stage is Stage.SEGMENT) == joins
+    last_painted_s = max(item.finished_s for task, item in done.items() if task.stage in (Stage.STYLIZE, Stage.BLEND))
+    assert done[TaskId(Stage.SEGMENT, 0)].finished_s < last_painted_s
+    film = job.fetch(tmp_path / "film.mp4")
+    assert times(film)[0] == [pts * clip.time_base for pts in clip.pts]
+    with av.open(str(film)) as container:
+        images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+    final = FinalFrames(job.name, from_json(Plan, farm.store.get(keys.plan(job.name))))
+    errors = [
+        float(np.mean((image - png_read(farm.store.get(final.key(number))).astype(float)) ** 2))
+        for number, image in enumerate(images)
+    ]
+    assert len(errors) == 294
+    assert max(errors[join + step] for join in joins[1:] for step in (-1, 0, 1)) < 2 * np.median(errors)
+    wait_until(lambda: not list(farm.store.list(keys.segments(job.name))))
 
 
 def test_the_same_submit_twice_is_one_job_and_its_films_are_the_same_bytes(farm: Farm, tmp_path: Path) -> None:
@@ -212,6 +237,7 @@ def test_progress_is_told_until_the_end(farm: Farm, tmp_path: Path) -> None:
         Stage.ANCHOR: (2, 2),
         Stage.STYLIZE: (2, 8),
         Stage.BLEND: (1, 3),
+        Stage.SEGMENT: (1, 8),
         Stage.ASSEMBLE: (1, 8),
     }
 

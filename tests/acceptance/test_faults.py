@@ -65,7 +65,7 @@ def test_a_poisoned_shot_fails_alone_and_a_retry_after_the_cure_finishes_the_job
     job.wait(timeout_s=WAIT_S)
     assert manifests(job)[poisoned].attempt == 1
     assert {(task.stage, task.start // 8) for task in set(manifests(job)) - before} == {
-        (Stage.ANCHOR, 1), (Stage.STYLIZE, 1), (Stage.BLEND, 1), (Stage.ASSEMBLE, 0),
+        (Stage.ANCHOR, 1), (Stage.STYLIZE, 1), (Stage.BLEND, 1), (Stage.SEGMENT, 0), (Stage.ASSEMBLE, 0),
     }  # fmt: skip
     whole = farm.submit(clip.path, "swirl", **how, again=True)
     whole.wait(timeout_s=WAIT_S)

@@ -56,7 +56,7 @@ def test_with_the_login_flower_shows_the_workers_and_the_jobs_tasks(
     _paint(farm, tmp_path)
     deadline = time.monotonic() + 30
     names: set[str] = set()
-    while not {"farm.plan", "farm.anchor", "farm.stylize", "farm.assemble"} <= names:
+    while not {"farm.plan", "farm.anchor", "farm.stylize", "farm.segment", "farm.assemble"} <= names:
         assert time.monotonic() < deadline, names
         tasks: dict[str, Any] = json.loads(answer(info, "api/tasks", login=True)[1])
         names = {task["name"] for task in tasks.values() if task["state"] == "SUCCESS"}

@@ -51,7 +51,8 @@ class Bench:
         job = spec.job
         self.store.put_once(keys.spec(job), to_json(spec))
         self.store.put_once(keys.plan(job), b"{}")
-        for key in (keys.anchor(job, 0), keys.stylized(job, 0), keys.stylized(job, 1), keys.blended(job, 1)):
+        segment = (keys.segment(job, 0), keys.segment_film(job, 0, ".mp4"))
+        for key in (keys.anchor(job, 0), keys.stylized(job, 0), keys.stylized(job, 1), keys.blended(job, 1), *segment):
             self.store.put_once(key, b"frame")
         for task in (TaskId(Stage.PLAN), TaskId(Stage.ANCHOR), TaskId(Stage.STYLIZE)):
             manifest = Manifest(job, task.stage, task.start, 1, "one", "cpu", 0.0, 1.0)
@@ -79,7 +80,7 @@ def bench(request: pytest.FixtureRequest) -> Bench:
 def test_of_a_job_that_came_to_nothing_spec_plan_and_media_stay(bench: Bench, state: JobState) -> None:
     job = bench.job("old", state, 8 * DAY_S)
     before = bench.stored()
-    assert bench.collect(7 * DAY_S) == [Garbage(Kind.UNFINISHED, job, 9)]
+    assert bench.collect(7 * DAY_S) == [Garbage(Kind.UNFINISHED, job, 11)]
     prefix = keys.job_prefix(job)
     left = {key.removeprefix(prefix) for key in bench.stored() if key.startswith(prefix)}
     assert left == {"spec.json", "plan.json", "manifests/plan/00000000.json"}
@@ -95,7 +96,7 @@ def test_a_dry_run_says_the_same_and_removes_nothing(bench: Bench) -> None:
     job = bench.job("old", JobState.FAILED, 8 * DAY_S)
     before = bench.stored()
     found = bench.collect(7 * DAY_S, dry_run=True)
-    assert (found, bench.stored()) == ([Garbage(Kind.UNFINISHED, job, 9)], before)
+    assert (found, bench.stored()) == ([Garbage(Kind.UNFINISHED, job, 11)], before)
     assert bench.ledger.task(job, TaskId(Stage.ANCHOR)).state is TaskState.SUCCEEDED
     assert bench.collect(7 * DAY_S) == found
 
@@ -129,7 +130,7 @@ def test_a_task_that_still_runs_keeps_its_job(bench: Bench) -> None:
 
 def test_frames_of_a_finished_job_go_where_asked_for(bench: Bench) -> None:
     job = bench.job("done", JobState.SUCCEEDED, 8 * DAY_S)
-    assert bench.collect(7 * DAY_S, frames=True) == [Garbage(Kind.FRAMES, job, 4)]
+    assert bench.collect(7 * DAY_S, frames=True) == [Garbage(Kind.FRAMES, job, 6)]
     left = {
         key.removeprefix(keys.job_prefix(job)).partition("/")[0] for key in bench.stored() if key.startswith("jobs/")
     }

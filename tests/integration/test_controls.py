@@ -148,19 +148,24 @@ def test_a_wiped_redis_is_explained(bench: Bench, clip: Path) -> None:
     assert job.status().state is JobState.SUBMITTED
 
 
-def test_logs_are_those_of_a_frames_chunk_and_boundary(bench: Bench) -> None:
+def test_logs_are_those_of_a_frames_chunk_boundary_and_segment(bench: Bench) -> None:
     farm, name = bench.farm, "clip-0123456789"
     farm.ledger.create_job(JobRecord(name))
     job = Job(farm, name)
     with pytest.raises(InvalidInput, match="not planned yet"):
         list(job.logs(5))
     farm.store.put(keys.plan(name), to_json(PLAN))
-    for stage, start in ((Stage.PLAN, 0), (Stage.STYLIZE, 0), (Stage.STYLIZE, 4), (Stage.BLEND, 4), (Stage.STYLIZE, 8)):
+    for stage, start in (
+        (Stage.PLAN, 0), (Stage.STYLIZE, 0), (Stage.STYLIZE, 4), (Stage.BLEND, 4), (Stage.STYLIZE, 8),
+        (Stage.SEGMENT, 0), (Stage.ASSEMBLE, 0),
+    ):  # fmt: skip
         message = TaskMessage(name, stage, start, 1)
         farm.store.put(keys.log(name, message.task, 1, "7:one"), f"{stage} {start}".encode())
-    assert [item.text for item in job.logs()] == ["plan 0", "stylize 0", "stylize 4", "stylize 8", "blend 4"]
-    assert {item.text for item in job.logs(4)} == {"stylize 4", "blend 4"}
-    assert {item.text for item in job.logs(0)} == {"stylize 0"}
+    assert [item.text for item in job.logs()] == [
+        "plan 0", "stylize 0", "stylize 4", "stylize 8", "blend 4", "segment 0", "assemble 0",
+    ]  # fmt: skip
+    assert {item.text for item in job.logs(4)} == {"stylize 4", "blend 4", "segment 0"}
+    assert {item.text for item in job.logs(0)} == {"stylize 0", "segment 0"}
     with pytest.raises(InvalidInput, match="frames 0 to 11"):
         list(job.logs(12))
 

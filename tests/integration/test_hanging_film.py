@@ -1,4 +1,4 @@
-"""A film that hangs in the encoder costs an attempt and a pool process, not the coordinator: real processes."""
+"""A segment that hangs in the encoder costs an attempt and a pool process, not the coordinator: real processes."""
 
 from __future__ import annotations
 
@@ -57,13 +57,13 @@ def test_a_film_that_hangs_is_tried_again_by_a_new_process_and_one_that_is_slow_
 ) -> None:
     """The second attempt encodes for longer than a silence may last, but shows a sign of life at every frame."""
     assert FRAMES * FRAME_S > STUCK_S
-    ledger, job, task = painted.farm.ledger, painted.job.name, TaskId(Stage.ASSEMBLE)
+    ledger, job, task = painted.farm.ledger, painted.job.name, TaskId(Stage.SEGMENT)
     ledger.move_job(job, JobState.PLANNING)
     app = make_app(painted.farm.settings)
 
     def queue(attempt: int) -> None:
         assert ledger.move_task(job, task, TaskState.QUEUED, attempt=attempt)
-        publish(app, TaskMessage(job, Stage.ASSEMBLE, 0, attempt), Priority.NORMAL)
+        publish(app, TaskMessage(job, Stage.SEGMENT, 0, attempt), Priority.NORMAL)
 
     queue(1)
     until((tmp_path / "hung").exists, 60)

@@ -279,25 +279,27 @@ def test_the_s3_policy_allows_every_call_a_role_made(run: Run, role: str) -> Non
 def test_the_s3_policy_allows_no_role_what_it_does_not_do(run: Run, role: str) -> None:
     needs = needed(run.calls[role])
     unused = {grant for grant in granted(role) if not any(allows(grant, need) for need in needs)}
-    # Here no upload in parts fails and is given up, and no job is collected that was stopped in its assembly.
+    # Here no upload in parts fails and is given up, and no job is collected that was stopped while it was encoded.
     rare = {grant for grant in unused if grant[0] == "s3:AbortMultipartUpload"}
-    rare |= {("s3:DeleteObject", f"{BUCKET}/jobs/*/output/*")} if role == "client" else set()
+    rare |= {("s3:DeleteObject", f"{BUCKET}/jobs/*/{end}/*") for end in ("segments", "output") if role == "client"}
     rare |= DAMAGED if role == "coordinator" else set()
     assert unused <= rare
 
 
 DAMAGED = {
     ("s3:DeleteObject", f"{BUCKET}/jobs/*/{folder}/*")
-    for folder in ("anchors", "stylized", "blended", "manifests/anchor", "manifests/stylize", "manifests/blend")
+    for stage, folder in (("anchor", "anchors"), ("stylize", "stylized"), ("blend", "blended"), ("segment", "segments"))
+    for folder in (folder, f"manifests/{stage}")
 }
-"""Nor is a frame found damaged: what it takes to have one made again."""
+"""Nor is a frame or a segment found damaged: what it takes to have one made again."""
 
 
 def test_the_coordinator_may_delete_what_it_has_made_again() -> None:
     """Its own code says which objects these are; who does the work of `farm.coordinator.repair` needs no more."""
-    makers = [TaskId(stage, 4) for stage in (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND)]
+    makers = [TaskId(stage, 4) for stage in (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND, Stage.SEGMENT)]
     deleted = [keys.frame("a-0123456789", StoredFrame(maker, 4)) for maker in makers]
     deleted += [keys.manifest("a-0123456789", maker) for maker in makers]
+    deleted.append(keys.segment_film("a-0123456789", 4, ".mp4"))
     needs = [("s3:DeleteObject", f"{BUCKET}/{key}") for key in deleted]
     assert [need for need in needs if not any(allows(grant, need) for grant in granted("coordinator"))] == []
 
@@ -308,6 +310,8 @@ def test_the_coordinator_may_delete_what_it_has_made_again() -> None:
         ("worker", "s3:PutObject", "jobs/a-1/spec.json"), ("worker", "s3:PutObject", "jobs/a-1/output/film.mp4"),
         ("worker", "s3:PutObject", "media/0"), ("worker", "s3:DeleteObject", "jobs/a-1/stylized/00000000.png"),
         ("worker", "s3:PutObject", "jobs/a-1/manifests/assemble/0.json"),
+        ("worker", "s3:PutObject", "jobs/a-1/segments/00000000.mp4"),
+        ("client", "s3:PutObject", "jobs/a-1/segments/00000000.mp4"),
         ("coordinator", "s3:PutObject", "jobs/a-1/stylized/0.png"), ("coordinator", "s3:DeleteObject", "media/0"),
         ("coordinator", "s3:DeleteObject", "jobs/a-1/plan.json"),
         ("coordinator", "s3:DeleteObject", "jobs/a-1/manifests/plan/00000000.json"),

@@ -133,6 +133,13 @@ def test_what_waits_is_told_by_what_it_waits_for() -> None:
     assert "boundary 4 waits for chunk 4 (running), and 1 more of its kind wait" in found
 
 
+def test_a_segment_waits_for_its_frames_and_for_whom_it_needs() -> None:
+    tasks = anchors_done(c0=TaskRecord(TaskState.RUNNING, 1, NOW_S, worker="one"))
+    assert "segment 0 waits for chunk 0 (running)" in words(facts(tasks=tasks))
+    alone = words(facts(tasks=tasks, processes=(replace(COORDINATOR, queues=("coordinate",)), WORKER)))
+    assert "no coordinator is alive for the queue media -> `farm coordinator`, or `farm up`" in alone
+
+
 def test_a_worker_that_died_is_told_until_the_sweep_has_seen_it() -> None:
     tasks = anchors_done(c4=TaskRecord(TaskState.RUNNING, 1, NOW_S, worker="one"))
     assert "one died or lost touch while it was at chunk 4" in words(facts(tasks=tasks, leased=frozenset()))

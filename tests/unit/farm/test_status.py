@@ -7,7 +7,7 @@ from farm.status import JobStatus, job_status
 
 RECORD = JobRecord(
     "clip-0123456789", JobState.RENDERING, created_s=90.0, started_s=100.0,
-    frame_count=40, chunk_count=4, boundary_count=3, blend_frame_count=18,
+    frame_count=40, chunk_count=4, boundary_count=3, blend_frame_count=18, segment_count=2,
 )  # fmt: skip
 RUNNING = TaskRecord(TaskState.RUNNING, 1, worker="one")
 
@@ -27,6 +27,20 @@ def test_speed_counts_from_when_painting_could_begin() -> None:
 
 def test_before_the_first_frame_no_time_left_is_told() -> None:
     assert at(120.0, done=0).eta_s is None
+
+
+def test_once_all_is_painted_the_time_left_is_that_of_the_encoding() -> None:
+    tasks = {TaskId(Stage.SEGMENT, 0): TaskRecord(TaskState.SUCCEEDED, 1), TaskId(Stage.SEGMENT, 30): RUNNING}
+    frames = {TaskId(Stage.STYLIZE, start): 10 for start in range(0, 40, 10)} | {TaskId(Stage.SEGMENT, 0): 30}
+    for start in range(0, 40, 10):
+        tasks[TaskId(Stage.STYLIZE, start)] = TaskRecord(TaskState.SUCCEEDED, 1)
+    status = job_status(RECORD, tasks, frames, now_s=160.0, workers_alive=2, coordinators_alive=1)
+    assert status.eta_s == 20.0  # 30 of 40 frames since 100 s
+    segment = status.stage(Stage.SEGMENT)
+    assert (segment.tasks, segment.tasks_done, segment.tasks_running) == (2, 1, 1)
+    assert (segment.frames, segment.frames_done) == (40, 30)
+    unbegun = {task: count for task, count in frames.items() if task.stage is Stage.STYLIZE}
+    assert job_status(RECORD, tasks, unbegun, now_s=160.0, workers_alive=2, coordinators_alive=1).eta_s is None
 
 
 def test_a_stage_counts_its_own_tasks_and_frames() -> None:

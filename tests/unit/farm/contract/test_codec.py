@@ -8,7 +8,7 @@ import pytest
 from farm.contract import keys
 from farm.contract.codec import from_json, from_plain, to_json, to_plain
 from farm.contract.errors import FarmError, InvalidInput, InvalidParameter, JobNotFound, UnknownVersion
-from farm.contract.messages import Stage, TaskId, TaskMessage
+from farm.contract.messages import Stage, StoredFrame, TaskId, TaskMessage
 from farm.contract.params import Backbone, Params, describe
 from farm.contract.spec import Codec, Media, Output, Spec, Style, slug
 
@@ -88,6 +88,9 @@ def test_keys_are_those_of_the_store_layout() -> None:
     assert keys.media(MEDIA) == f"media/{'a' * 64}.mp4"
     assert keys.stylized(job, 48) == "jobs/clip-0123456789/stylized/00000048.png"
     assert keys.manifest(job, TaskId(Stage.BLEND, 48)) == "jobs/clip-0123456789/manifests/blend/00000048.json"
+    assert keys.segment(job, 96) == "jobs/clip-0123456789/segments/00000096.json"
+    assert keys.segment_film(job, 96, ".mp4") == "jobs/clip-0123456789/segments/00000096.mp4"
+    assert keys.frame(job, StoredFrame(TaskId(Stage.SEGMENT, 96), 96)) == keys.segment(job, 96)
     assert keys.task_of_manifest(keys.manifest(job, TaskId(Stage.BLEND, 48))) == TaskId(Stage.BLEND, 48)
 
 
