@@ -50,9 +50,9 @@ class Costs:
     source_bytes: int = 7_200_000_000  # the clip; every worker fetches it once
 
     # assembly
-    encode_frame_s: float = 0.01  # read, decode, encode, measure one frame
-    assemblers: int = 1  # shots encoded side by side
-    streaming: bool = False  # whether a shot is encoded as soon as it is final, or all when all are
+    encode_frame_s: float = 0.2  # read, decode, encode, measure one frame, and decode it again
+    encoders: int = 16  # segments encoded side by side: pool processes of coordinators
+    join_frame_s: float = 5e-5  # copy a frame's packet into the film, and read it back
 
 
 def load(path: Path = MEASURED) -> tuple[Costs, tuple[str, ...]]:
@@ -83,6 +83,6 @@ FREE = Costs(
     coordinators=1, advance_s=0, advance_task_s=0,
     redis_op_s=0, redis_task_ops=0, redis_frame_ops=0, redis_advance_ops=0, redis_advance_task_s=0,
     redis_idle_ops_s=0,
-    frame_bytes=0, frame_reads=0, source_bytes=0, encode_frame_s=0,
+    frame_bytes=0, frame_reads=0, source_bytes=0, encode_frame_s=0, join_frame_s=0,
 )  # fmt: skip
 """A farm in which nothing costs anything: what a test or a comparison begins with."""

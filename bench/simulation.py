@@ -1,8 +1,8 @@
 """A discrete-event simulation of the farm: a film on any number of GPUs, without having them.
 
-The tasks, and what each needs, are the coordinator's own: `render_tasks` on a `make_plan`. What is modelled is how long
-things take and what must queue: coordinators looking at the job, Redis' one thread, each machine's line and the
-store's, GPUs. Transfers of painted frames run beside the painting. SimPy keeps the clock.
+The tasks, and what each needs, are the coordinator's own: `paint_tasks` and `segment_tasks` on a `make_plan`. What is
+modelled is how long things take and what must queue: coordinators looking at the job, Redis' one thread, each machine's
+line and the store's, GPUs. Transfers of painted frames run beside the painting. SimPy keeps the clock.
 Differs from the farm: no faults, no sweep, one job, workers that are all there from the first second.
 """
 
@@ -24,8 +24,9 @@ from bench.critical import Part, Trace, bottleneck, shares
 from bench.line import SharedLine
 from farm.contract.messages import Stage, TaskId
 from farm.contract.plan import Plan
-from farm.coordinator.graph import render_tasks
+from farm.coordinator.graph import paint_tasks, segment_tasks
 from farm.plan import make_plan
+from farm.segments import segments
 
 FILM_FRAMES = 172_800
 """Two hours at 24 frames a second."""
@@ -54,8 +55,7 @@ class Run:
     @cached_property
     def ready_s(self) -> float:
         """When the film was assembled."""
-        finals = shot_finals(self.plan, self.traces)
-        return assembled_s(finals, self.costs)
+        return assembled_s(segment_finals(self.plan, self.traces), self.costs)
 
     @cached_property
     def work_s(self) -> float:
@@ -124,27 +124,24 @@ def simulate(plan: Plan, costs: Costs, gpus: int, seed: int = 0) -> Run:
     return _Farm(plan, costs, gpus, seed).run()
 
 
-def shot_finals(plan: Plan, traces: dict[TaskId, Trace]) -> list[tuple[int, float]]:
-    """Frames of each shot, and when all of them are final."""
-    ends = [0.0] * len(plan.shots)
-    stages = ((Stage.STYLIZE, plan.chunks), (Stage.BLEND, plan.boundaries))
-    for stage, items in stages:
-        for item in items:
-            ends[item.shot] = max(ends[item.shot], traces[TaskId(stage, item.start)].finished_s)
-    return [(len(shot), end_s) for shot, end_s in zip(plan.shots, ends, strict=True)]
+def segment_finals(plan: Plan, traces: dict[TaskId, Trace]) -> list[tuple[int, float]]:
+    """Frames of each segment, and when all of them are final."""
+    needs = segment_tasks(plan).values()
+    ends_s = (max(traces[task].finished_s for task in needed) for needed in needs)
+    return [(len(segment), end_s) for segment, end_s in zip(segments(plan), ends_s, strict=True)]
 
 
 def assembled_s(finals: Sequence[tuple[int, float]], costs: Costs) -> float:
-    """When the film is assembled, of `finals`: each shot's frames, and when they are final.
+    """When the film is there, of `finals`: each segment's frames, and when they are final.
 
-    An assembler takes shots in order; it encodes no faster than its line brings frames.
+    Segments are encoded as they become final, so many side by side, and no faster than a line brings frames; then all
+    are joined.
     """
     frame_s = max(costs.encode_frame_s, costs.frame_bytes / costs.worker_bytes_s)
-    begin_s = 0.0 if costs.streaming else max(final_s for _, final_s in finals)
-    lanes = [begin_s] * costs.assemblers
-    for frames, final_s in finals:
+    lanes = [0.0] * costs.encoders
+    for frames, final_s in sorted(finals, key=lambda item: item[1]):
         heapq.heapreplace(lanes, max(lanes[0], final_s) + frames * frame_s)
-    return max(lanes)
+    return max(lanes) + sum(frames for frames, _ in finals) * costs.join_frame_s
 
 
 class _Farm:
@@ -156,7 +153,7 @@ class _Farm:
         self._looks = simpy.Store(self._env)  # asks for an advance: how many tasks are looked at
         self._queue = simpy.Store(self._env)  # task messages
         self._done = self._env.event()
-        needs = render_tasks(plan)
+        needs = paint_tasks(plan)
         work_s = task_work_s(plan, costs)
         self._frames = task_frames(plan)
         self._traces = {task: Trace(needed, work_s=work_s[task]) for task, needed in needs.items()}

@@ -32,8 +32,7 @@ def page(costs: Costs, measured: Collection[str], say: Callable[[str], None], co
         *runs_table(runs), "",
         "Efficiency is one GPU's time over that of all GPUs together. Held up by: the longest part of the critical "
         "path besides the GPUs' own work, and its share of it. GPUs are held until the last task is done; the film is "
-        f"there when it is assembled ({'as shots become final' if costs.streaming else 'after the last task'}, "
-        f"by {costs.assemblers}).", "",
+        f"there when its segments are encoded, as they become final, {costs.encoders} side by side, and joined.", "",
         "## What would lift it", "", "Efficiency with one thing changed:", "",
         *lifts_table(plan, costs, [gpus for gpus in LIFTED if gpus <= max(counts)], say), "",
         "## Costs", "", *costs_table(costs, measured), "",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import bisect_left
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -34,12 +34,15 @@ def task_graph(plan: Plan) -> Graph:
 
 
 def render_tasks(plan: Plan) -> dict[TaskId, tuple[TaskId, ...]]:
-    """Every anchor, stylize, blend and segment task with the tasks it needs, in the order they should be queued.
+    """Every task between plan and film with the tasks it needs, in the order they should be queued."""
+    return paint_tasks(plan) | segment_tasks(plan)
+
+
+def paint_tasks(plan: Plan) -> dict[TaskId, tuple[TaskId, ...]]:
+    """Every anchor, stylize and blend task with the tasks it needs.
 
     Per shot: an anchor needs the anchor before it; a chunk needs its anchor, and the next chunk's, which it is
-    painted towards; a boundary needs both its chunks and the boundary before it, as blends run in order. A segment
-    needs what makes its frames final, and the frame before them where that is of the same shot: the step from it is
-    measured.
+    painted towards; a boundary needs both its chunks and the boundary before it, as blends run in order.
     """
     needs: dict[TaskId, tuple[TaskId, ...]] = {}
     pairs = [pair for pair in pairwise(plan.chunks) if plan.linked and pair[0].shot == pair[1].shot]
@@ -56,10 +59,14 @@ def render_tasks(plan: Plan) -> dict[TaskId, tuple[TaskId, ...]]:
         chunks = (TaskId(Stage.STYLIZE, boundary.before), TaskId(Stage.STYLIZE, boundary.start))
         needs[task] = (*chunks, last_in_shot[boundary.shot]) if boundary.shot in last_in_shot else chunks
         last_in_shot[boundary.shot] = task
-    return needs | dict(_segment_tasks(plan))
+    return needs
 
 
-def _segment_tasks(plan: Plan) -> Iterator[tuple[TaskId, tuple[TaskId, ...]]]:
+def segment_tasks(plan: Plan) -> dict[TaskId, tuple[TaskId, ...]]:
+    """Every segment task with the tasks it needs: all that make its frames final, and the frame before them where that
+    is of the same shot, as the step from it is measured.
+    """
+    needs: dict[TaskId, tuple[TaskId, ...]] = {}
     chunk_starts = [chunk.start for chunk in plan.chunks]
     boundary_starts = [boundary.start for boundary in plan.boundaries]
     cuts = {shot.start for shot in plan.shots}
@@ -67,7 +74,8 @@ def _segment_tasks(plan: Plan) -> Iterator[tuple[TaskId, tuple[TaskId, ...]]]:
         stylize = [TaskId(Stage.STYLIZE, start) for start in _inside(chunk_starts, segment)]
         blend = [TaskId(Stage.BLEND, start) for start in _inside(boundary_starts, segment)]
         before = () if segment.start in cuts else _makers_of_last(plan, chunk_starts, boundary_starts, segment.start)
-        yield TaskId(Stage.SEGMENT, segment.start), (*before, *stylize, *blend)
+        needs[TaskId(Stage.SEGMENT, segment.start)] = (*before, *stylize, *blend)
+    return needs
 
 
 def _inside(starts: list[int], frames: FrameRange) -> list[int]:

@@ -26,6 +26,7 @@ from farm.contract.spec import Codec, Output
 from farm.contract.states import JobState, TaskState
 from farm.frames import FinalFrames
 from farm.png import png_read
+from farm.segments import segments
 from farm.stack import Stack
 from farm.status import JobStatus
 
@@ -118,7 +119,9 @@ def test_a_film_is_encoded_in_segments_while_it_is_painted(farm: Farm, tmp_path:
     clip = make_clip(tmp_path / "long.mp4", frames=294, audio="aac", vfr=True, cuts=(100,))
     job = painted(farm, clip.path, size_px=48, chunk_frames=24)
     done = manifests(job)
-    joins = [0, 100, 207]  # at the cut, and inside a shot
+    plan = from_json(Plan, farm.store.get(keys.plan(job.name)))
+    joins = [segment.start for segment in segments(plan)]
+    assert len(joins) == 3
     assert sorted(task.start for task in done if task.stage is Stage.SEGMENT) == joins
     last_painted_s = max(item.finished_s for task, item in done.items() if task.stage in (Stage.STYLIZE, Stage.BLEND))
     assert done[TaskId(Stage.SEGMENT, 0)].finished_s < last_painted_s
@@ -126,7 +129,7 @@ def test_a_film_is_encoded_in_segments_while_it_is_painted(farm: Farm, tmp_path:
     assert times(film)[0] == [pts * clip.time_base for pts in clip.pts]
     with av.open(str(film)) as container:
         images = [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
-    final = FinalFrames(job.name, from_json(Plan, farm.store.get(keys.plan(job.name))))
+    final = FinalFrames(job.name, plan)
     errors = [
         float(np.mean((image - png_read(farm.store.get(final.key(number))).astype(float)) ** 2))
         for number, image in enumerate(images)

@@ -8,10 +8,10 @@ import pytest
 
 from bench.costs import FREE, Costs
 from bench.critical import Part
-from bench.simulation import assembled_s, film, shot_finals, simulate, task_frames, task_work_s
+from bench.simulation import assembled_s, film, segment_finals, simulate, task_frames, task_work_s
 from farm.contract.messages import Stage, TaskId
 from farm.contract.params import Coherence
-from farm.coordinator.graph import frames_by_task, render_tasks
+from farm.coordinator.graph import frames_by_task, paint_tasks
 from worker.engine.approach import APPROACH_FRAMES
 
 PAINT = replace(FREE, first_s=3.0, anchor_s=2.0, frame_s=1.0, carry_frame_s=0.25, settle_frame_s=0.5)
@@ -21,7 +21,7 @@ INDEPENDENT = film(2_000, chunk_frames=24, coherence=Coherence.OFF)
 
 def longest_chain_s(plan, costs) -> float:
     """By dynamic programming over the coordinator's own graph."""
-    work, left = task_work_s(plan, costs), render_tasks(plan)
+    work, left = task_work_s(plan, costs), paint_tasks(plan)
     done: dict[TaskId, float] = {}
     while left:
         for task in [task for task, needs in left.items() if all(need in done for need in needs)]:
@@ -57,7 +57,7 @@ def test_the_work_of_a_known_plan() -> None:
 
 def test_frames_and_approach_are_the_farms_own() -> None:
     frames = frames_by_task(LINKED)
-    assert task_frames(LINKED) == {task: frames[task] for task in render_tasks(LINKED)}
+    assert task_frames(LINKED) == {task: frames[task] for task in paint_tasks(LINKED)}
     assert Costs().approach_frames == APPROACH_FRAMES
 
 
@@ -113,18 +113,19 @@ def test_a_film_is_the_same_for_a_seed_and_covers_every_frame() -> None:
     assert sum(len(chunk.frames) for chunk in film(5_000).chunks) == 5_000
 
 
-def test_assembly_begins_with_the_last_shot_or_streams() -> None:
+def test_segments_are_encoded_as_they_become_final_and_then_joined() -> None:
     finals = [(10, 5.0), (10, 1.0), (10, 40.0)]
-    costs = replace(FREE, encode_frame_s=1.0)
-    assert assembled_s(finals, costs) == 40 + 30
-    assert assembled_s(finals, replace(costs, streaming=True)) == 40 + 10  # 5 + 10, 15 + 10, then the last
-    assert assembled_s(finals, replace(costs, assemblers=3)) == 40 + 10
+    costs = replace(FREE, encode_frame_s=1.0, encoders=1)
+    assert assembled_s(finals, costs) == 40 + 10  # 1 + 10, 11 + 10, then the last
+    assert assembled_s([(10, 5.0)] * 3, costs) == 5 + 30
+    assert assembled_s([(10, 5.0)] * 3, replace(costs, encoders=3)) == 5 + 10
+    assert assembled_s(finals, replace(costs, join_frame_s=0.1)) == 40 + 10 + 3
     slow_line = replace(costs, frame_bytes=300, worker_bytes_s=100)
-    assert assembled_s(finals, slow_line) == 40 + 90
+    assert assembled_s(finals, slow_line) == 1 + 90
 
 
-def test_a_shot_is_final_with_its_last_blend() -> None:
+def test_a_segment_is_final_with_its_last_blend() -> None:
     run = simulate(LINKED, PAINT, 4)
-    finals = shot_finals(LINKED, run.traces)
+    finals = segment_finals(LINKED, run.traces)
     assert max(end_s for _, end_s in finals) == run.painted_s
     assert sum(frames for frames, _ in finals) == LINKED.frame_count
