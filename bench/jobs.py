@@ -35,7 +35,10 @@ from farm.status import JobStatus
 ROOT = Path(__file__).parents[1]
 FARMS = ROOT / "out" / "bench-picture"
 PAINTING_CODE = ("worker/**/*.py", "farm/plan.py", "farm/shots.py", "farm/frames.py", "farm/png.py", "farm/video/*.py")
-NOT_PAINTING = ("worker/app.py", "worker/tasks.py", "worker/device.py", "worker/__main__.py", "farm/video/encoder.py")
+NOT_PAINTING = (
+    "worker/app.py", "worker/tasks.py", "worker/device.py", "worker/__main__.py",
+    "farm/video/clock.py", "farm/video/encoder.py", "farm/video/muxer.py", "farm/video/readback.py",
+)  # fmt: skip
 JOB_LIMIT_S = 3 * 3600.0
 SAY_EVERY_S = 60.0
 REGISTER_FILE = "painted.json"

@@ -124,6 +124,7 @@ class _Part:
         ]
         seamed = {frame for window in self.windows for frame in range(window.start, window.stop)}
         self.inside = [frame for frame in range(shot.start, shot.stop) if frame not in seamed]
+        self._medians: dict[int, float | None] = {}  # of the frames inside, by the series' identity
 
     def shot(self) -> Shot:
         frames, start, stop = self.frames, self.range.start, self.range.stop
@@ -171,8 +172,10 @@ class _Part:
         )
 
     def _inside(self, values: Series) -> float | None:
-        there = _there(values[frame] for frame in self.inside)
-        return _rounded(median(there)) if there else None
+        if id(values) not in self._medians:
+            there = _there(values[frame] for frame in self.inside)
+            self._medians[id(values)] = _rounded(median(there)) if there else None
+        return self._medians[id(values)]
 
     def _drift(self, *values: Series) -> Drift | None:
         length = len(self.range)
