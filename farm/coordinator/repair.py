@@ -48,7 +48,7 @@ class Repair:
     def _clear(self, stored: StoredFrame) -> None:
         """A task found a damaged frame among those that it, or an attempt before it, had stored: no manifest yet."""
         if stored.maker.stage is Stage.SEGMENT:
-            self._delete(self._objects_of_segment(stored), CorruptObject("its objects do not go together"))
+            self._clear_segment(stored)
             return
         key = keys.frame(self.job, stored)
         try:
@@ -57,6 +57,12 @@ class Repair:
             self._delete([key], error)
         except ObjectNotFound:
             log.info("%s is gone already", key, extra={"job": self.job})
+
+    def _clear_segment(self, stored: StoredFrame) -> None:
+        """Its task said that its objects do not go together; those a manifest names are another attempt's by now."""
+        if self.store.head(keys.manifest(self.job, stored.maker)) is None:
+            why = CorruptObject(f"the objects of {stored.maker} do not go together")
+            self._delete(self._objects_of_segment(stored), why)
 
     def _set_back(self, stored: StoredFrame) -> bool:
         """Whether that frame is damaged, or its maker's manifest; then its maker is not done any more."""

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, cast
 import av
 import av.error
 
+from farm.contract.codec import sha256_hex
 from farm.contract.errors import FilmMismatch, InvalidClip
 from farm.contract.spec import Output
 from farm.video.clock import decode_times, film_times, time_notices
@@ -192,7 +193,7 @@ def _video_stream(film: OutputContainer, segment: Path, how: Profile, rate: Frac
 
 
 def _kind(stream: VideoStream) -> tuple[str, int, int, str | None, str]:
-    """What must be the same in all segments; the codec's own header by the start of its digits."""
+    """What must be the same in all segments; the codec's own header by its digest."""
     context = stream.codec_context
-    header = (context.extradata or b"").hex()
+    header = sha256_hex(context.extradata or b"")[:12]
     return context.codec.canonical_name, context.width, context.height, context.pix_fmt, header
