@@ -5,9 +5,10 @@ limits of memory, CPU time and silence, and dies with its parent. It has none of
 sends back is JSON, checked like any message. A crash, a hang or a memory bomb ends the child and is one DecoderFailed.
 
 In a child: the check at submit, the plan's decode of the whole clip, and style pictures on whichever machine. These see
-a file first, or all of it. Not in a child: the frames of a chunk, and those a segment or an assembly looks at. They are the same
-bytes by SHA-256, each frame is held to the plan's index, the decoder is given no more pixels than the plan saw, and the
-process is a pool process that may die, which costs the task an attempt. Frames through a pipe would cost every chunk.
+a file first, or all of it. Not in a child: the frames of a chunk, and those a segment or an assembly looks at. They are
+the same bytes by SHA-256, each frame is held to the plan's index, the decoder is given no more pixels than the plan
+saw, and the process is a pool process that may die, which costs the task an attempt. Frames through a pipe would cost
+every chunk.
 """
 
 from __future__ import annotations
