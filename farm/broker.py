@@ -24,7 +24,11 @@ STAGE_TASK: dict[Stage, str] = {stage: f"farm.{stage}" for stage in Stage}
 """The Celery task of each stage, e.g. `farm.stylize`."""
 
 PRIORITY_STEP: dict[Priority, int] = {Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 6}
-"""Each is a list of its own in Redis; a worker asks for the lists in this order, whatever queue they are of."""
+"""Each, with the one after it, is a list of its own in Redis; a worker asks for the lists in this order, whatever queue
+they are of."""
+GO_FIRST = frozenset({Stage.PLAN, Stage.ANCHOR})
+"""Within its priority such a task goes before others: chunks wait for anchors, and anchors for one another."""
+QUEUE_STEPS = tuple(sorted(step + later for step in PRIORITY_STEP.values() for later in (0, 1)))
 
 
 def make_app(settings: Settings, name: str = "farm") -> Celery:
@@ -55,7 +59,7 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
         # A Redis that is full refuses the note of a message in hand: wait for better times, do not end.
         broker_channel_error_retry=True,
         broker_transport_options={
-            "priority_steps": sorted(PRIORITY_STEP.values()),
+            "priority_steps": list(QUEUE_STEPS),
             "visibility_timeout": settings.visibility_timeout_s,
             # Look for what a dead process had in hand every 10 s or sooner, not every 100 s.
             "unacked_restore_interval": restore_s,
@@ -76,7 +80,8 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
 
 def publish(app: Celery, message: TaskMessage, priority: Priority = Priority.NORMAL) -> None:
     """Put a task's message in its stage's queue. LedgerUnavailable where Redis does not answer."""
-    options: dict[str, Any] = {"priority": PRIORITY_STEP[priority], "task_id": message.name}
+    step = PRIORITY_STEP[priority] + (message.stage not in GO_FIRST)
+    options: dict[str, Any] = {"priority": step, "task_id": message.name}
     _send(app, STAGE_TASK[message.stage], (to_plain(message),), STAGE_QUEUE[message.stage], **options)
 
 
