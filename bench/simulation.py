@@ -22,7 +22,7 @@ import simpy
 from bench.costs import Costs
 from bench.critical import Part, Trace, bottleneck, shares
 from bench.line import SharedLine
-from farm.broker import GO_FIRST
+from farm.broker import GO_LATER
 from farm.contract.messages import Stage, TaskId
 from farm.contract.plan import Plan
 from farm.coordinator.graph import render_tasks
@@ -201,7 +201,7 @@ class _Farm:
                 trace = self._traces[task]
                 trace.queued_s, trace.queue_redis_s = self._env.now, redis_s
                 self._queued += 1
-                self._queue.put(simpy.PriorityItem((task.stage not in GO_FIRST, self._queued), task))
+                self._queue.put(simpy.PriorityItem((task.stage in GO_LATER, self._queued), task))
 
     def _worker(self, machine: int) -> Steps:
         before: TaskId | None = None

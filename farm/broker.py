@@ -26,8 +26,9 @@ STAGE_TASK: dict[Stage, str] = {stage: f"farm.{stage}" for stage in Stage}
 PRIORITY_STEP: dict[Priority, int] = {Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 6}
 """Each, with the one after it, is a list of its own in Redis; a worker asks for the lists in this order, whatever queue
 they are of."""
-GO_FIRST = frozenset({Stage.PLAN, Stage.ANCHOR})
-"""Within its priority such a task goes before others: chunks wait for anchors, and anchors for one another."""
+GO_LATER = frozenset({Stage.STYLIZE})
+"""Within its priority such a task goes after the others: chunks wait for anchors and these for one another, and a
+film's first frames are final only with its first boundaries. Of chunks there are always many in line."""
 QUEUE_STEPS = tuple(sorted(step + later for step in PRIORITY_STEP.values() for later in (0, 1)))
 
 
@@ -80,7 +81,7 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
 
 def publish(app: Celery, message: TaskMessage, priority: Priority = Priority.NORMAL) -> None:
     """Put a task's message in its stage's queue. LedgerUnavailable where Redis does not answer."""
-    step = PRIORITY_STEP[priority] + (message.stage not in GO_FIRST)
+    step = PRIORITY_STEP[priority] + (message.stage in GO_LATER)
     options: dict[str, Any] = {"priority": step, "task_id": message.name}
     _send(app, STAGE_TASK[message.stage], (to_plain(message),), STAGE_QUEUE[message.stage], **options)
 
