@@ -20,13 +20,13 @@ class Costs:
 
     # one GPU
     first_s: float = 4.0  # a shot's first frame, coarse to fine
-    anchor_s: float = 1.0  # an anchor that is carried, without the carrying
+    anchor_s: float = 1.5  # an anchor with its lead-in, without the carrying
     frame_s: float = 0.3  # a frame that follows a painted one: decode, flow, paint, PNG
     carry_frame_s: float = 0.06  # decoding a frame and composing its flow, for anchors and approaches
     approach_frames: int = 24  # of a chunk, that are painted towards the next anchor
     settle_frame_s: float = 0.1  # a frame of a blend window
     task_s: float = 0.1  # a task's own overhead: claim, spec, manifest, log
-    task_plan_s: float = 5e-6  # and for each chunk of the plan it reads
+    plan_chunk_s: float = 5e-6  # for each chunk of the plan, which a worker reads once
     straggle_sigma: float = 0.1  # spread of the logarithm of a task's time
 
     # the coordinator
@@ -47,7 +47,8 @@ class Costs:
     store_bytes_s: float = 2.5e10  # all of them together
     frame_bytes: int = 4_500_000  # one painted frame as PNG
     frame_reads: int = 1  # how often a worker reads back what it wrote
-    source_bytes: int = 7_200_000_000  # the clip; every worker fetches it once
+    source_bytes: int = 7_200_000_000  # the clip; every machine fetches it once
+    machine_gpus: int = 8  # that share a machine's copy of the clip
 
     # assembly
     encode_frame_s: float = 0.2  # read, decode, encode, measure one frame, and decode it again
@@ -79,7 +80,7 @@ def keep(measured: Mapping[str, float], path: Path = MEASURED) -> None:
 
 FREE = Costs(
     first_s=0, anchor_s=0, frame_s=0, carry_frame_s=0, approach_frames=24, settle_frame_s=0,
-    task_s=0, task_plan_s=0, straggle_sigma=0,
+    task_s=0, plan_chunk_s=0, straggle_sigma=0,
     coordinators=1, advance_s=0, advance_task_s=0,
     redis_op_s=0, redis_task_ops=0, redis_frame_ops=0, redis_advance_ops=0, redis_advance_task_s=0,
     redis_idle_ops_s=0,

@@ -22,6 +22,7 @@ import simpy
 from bench.costs import Costs
 from bench.critical import Part, Trace, bottleneck, shares
 from bench.line import SharedLine
+from farm.broker import GO_LATER
 from farm.contract.messages import Stage, TaskId
 from farm.contract.plan import Plan
 from farm.coordinator.graph import paint_tasks, segment_tasks
@@ -151,7 +152,8 @@ class _Farm:
         self._redis = simpy.Resource(self._env, capacity=1)
         self._store = SharedLine(self._env, costs.worker_bytes_s, costs.store_bytes_s)
         self._looks = simpy.Store(self._env)  # asks for an advance: how many tasks are looked at
-        self._queue = simpy.Store(self._env)  # task messages
+        self._queue = simpy.PriorityStore(self._env)  # task messages
+        self._sources: dict[int, simpy.Event] = {}  # by machine: the clip's arrival
         self._done = self._env.event()
         needs = paint_tasks(plan)
         work_s = task_work_s(plan, costs)
@@ -163,7 +165,8 @@ class _Farm:
                 self._after[other].append(task)
         self._missing = {task: len(needed) for task, needed in needs.items()}
         self._ready = deque(task for task, count in self._missing.items() if not count)
-        self._left = len(needs)
+        self._left, self._queued = len(needs), 0
+        self._plan_s = costs.plan_chunk_s * len(plan.chunks)
         luck = np.random.default_rng(seed).standard_normal(len(needs))
         sigma = costs.straggle_sigma
         factors = np.exp(sigma * luck - sigma**2 / 2)  # 1 in the mean
@@ -174,8 +177,8 @@ class _Farm:
     def run(self) -> Run:
         for _ in range(self._costs.coordinators):
             self._env.process(self._coordinator())
-        for _ in range(min(self._gpus, len(self._traces))):
-            self._env.process(self._worker())
+        for number in range(min(self._gpus, len(self._traces))):
+            self._env.process(self._worker(number // self._costs.machine_gpus))
         self._looks.put(len(self._traces))
         self._env.run(until=self._done)
         return Run(self._gpus, self._plan, self._costs, self._traces)
@@ -194,25 +197,26 @@ class _Farm:
             for task in found:
                 trace = self._traces[task]
                 trace.queued_s, trace.queue_redis_s = self._env.now, redis_s
-                self._queue.put(task)
+                self._queued += 1
+                self._queue.put(simpy.PriorityItem((task.stage in GO_LATER, self._queued), task))
 
-    def _worker(self) -> Steps:
+    def _worker(self, machine: int) -> Steps:
         before: TaskId | None = None
         while True:
-            task = yield self._queue.get()
+            task = (yield self._queue.get()).item
             trace = self._traces[task]
             trace.started_s, trace.before = self._env.now, before
             if before is None:
-                yield from self._timed(trace, Part.SOURCE, self._until(self._store.send(self._costs.source_bytes)))
+                yield from self._timed(trace, Part.SOURCE, self._until(self._source(machine)))
+                yield from self._timed(trace, Part.START, self._pause(self._plan_s))
             yield from self._attempt(task, trace)
             before = task
             self._finish(task, trace)
 
     def _attempt(self, task: TaskId, trace: Trace) -> Steps:
         costs, frames = self._costs, self._frames[task]
-        overhead_s = costs.task_s + costs.task_plan_s * len(self._plan.chunks)
         operations = costs.redis_task_ops + frames * costs.redis_frame_ops
-        yield from self._timed(trace, Part.START, self._pause(overhead_s))
+        yield from self._timed(trace, Part.START, self._pause(costs.task_s))
         sent = self._store.send(frames * costs.frame_bytes * (1 + costs.frame_reads))
         took_s = trace.work_s * self._luck[task]
         yield self._env.timeout(took_s)
@@ -231,6 +235,12 @@ class _Farm:
         if not self._left:
             self._done.succeed()
         self._looks.put(0)
+
+    def _source(self, machine: int) -> simpy.Event:
+        """The clip's arrival: the first of a machine's workers to need it fetches it for all."""
+        if machine not in self._sources:
+            self._sources[machine] = self._store.send(self._costs.source_bytes)
+        return self._sources[machine]
 
     def _timed(self, trace: Trace, part: Part, steps: Steps) -> Steps:
         began_s = self._env.now
@@ -257,7 +267,7 @@ LIFTS: dict[str, dict[str, float]] = {
     "a coordinator that costs nothing": {"advance_s": 0, "advance_task_s": 0, "redis_advance_ops": 0},
     "no stragglers": {"straggle_sigma": 0},
     "anchors carried for nothing": {"carry_frame_s": 0},
-    "no overhead of tasks": {"task_s": 0, "task_plan_s": 0},
+    "no overhead of tasks": {"task_s": 0, "plan_chunk_s": 0},
 }
 """What could be lifted, one at a time, and how the costs would change."""
 

@@ -24,13 +24,13 @@ STAGE_TASK: dict[Stage, str] = {stage: f"farm.{stage}" for stage in Stage}
 """The Celery task of each stage, e.g. `farm.stylize`."""
 
 PRIORITY_STEP: dict[Priority, int] = {Priority.HIGH: 0, Priority.NORMAL: 3, Priority.LOW: 6}
-"""Each is a list of its own in Redis; a worker asks for the lists in this order, whatever queue they are of."""
-
-SEGMENT_LATER = 1
-"""Segments come after whatever else has their priority: the plans of new jobs, which workers wait for, and the films
-whose last segment is done. Of segments there are many, and few are waited for."""
-
-PRIORITY_STEPS = sorted(step + later for step in PRIORITY_STEP.values() for later in (0, SEGMENT_LATER))
+"""Each, with the one after it, is a list of its own in Redis; a worker asks for the lists in this order, whatever queue
+they are of."""
+GO_LATER = frozenset({Stage.STYLIZE, Stage.SEGMENT})
+"""Within its priority such a task goes after the others: chunks wait for anchors and these for one another, and a
+film's first frames are final only with its first boundaries. Of chunks there are always many in line. And segments,
+of which there are many too, let go first the plans of new jobs and the films whose last segment is done."""
+QUEUE_STEPS = tuple(sorted(step + later for step in PRIORITY_STEP.values() for later in (0, 1)))
 
 
 def make_app(settings: Settings, name: str = "farm") -> Celery:
@@ -61,7 +61,7 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
         # A Redis that is full refuses the note of a message in hand: wait for better times, do not end.
         broker_channel_error_retry=True,
         broker_transport_options={
-            "priority_steps": PRIORITY_STEPS,
+            "priority_steps": list(QUEUE_STEPS),
             "visibility_timeout": settings.visibility_timeout_s,
             # Look for what a dead process had in hand every 10 s or sooner, not every 100 s.
             "unacked_restore_interval": restore_s,
@@ -82,7 +82,7 @@ def make_app(settings: Settings, name: str = "farm") -> Celery:
 
 def publish(app: Celery, message: TaskMessage, priority: Priority = Priority.NORMAL) -> None:
     """Put a task's message in its stage's queue. LedgerUnavailable where Redis does not answer."""
-    step = PRIORITY_STEP[priority] + (SEGMENT_LATER if message.stage is Stage.SEGMENT else 0)
+    step = PRIORITY_STEP[priority] + (message.stage in GO_LATER)
     options: dict[str, Any] = {"priority": step, "task_id": message.name}
     _send(app, STAGE_TASK[message.stage], (to_plain(message),), STAGE_QUEUE[message.stage], **options)
 

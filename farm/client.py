@@ -16,6 +16,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -31,6 +32,7 @@ from farm.contract.spec import DEFAULT_CHUNK_FRAMES, WEIGHTS_SHA256, Media, Outp
 from farm.contract.states import JobState
 from farm.job import Job, OnBytes
 from farm.ledger import JobRecord, Ledger, WorkerInfo
+from farm.plan import CHUNK_CHOICES, chosen_chunk_frames
 from farm.redis_ledger import RedisLedger
 from farm.settings import NOT_CONFIGURED, Settings
 from farm.status import JobStatus
@@ -77,7 +79,7 @@ class Farm:
         style: Wanted | Sequence[Wanted],
         *,
         size_px: int | None = None,
-        chunk_frames: int = DEFAULT_CHUNK_FRAMES,
+        chunk_frames: int | None = DEFAULT_CHUNK_FRAMES,
         params: Params | None = None,
         output: Output | None = None,
         again: bool = False,
@@ -89,17 +91,19 @@ class Farm:
 
         `style` is an image file or a built-in style's name, or several to be mixed: a sequence of them, or of pairs
         with their weights, `[("swirl", 2), ("ember", 1)]`. `size_px` is the longer side of the painted film, by
-        default the source's. The same submit twice is one job, unless `again`; a `priority` given with it is its new
-        one. With `hold` a new job begins paused, until `resume`.
+        default the source's. `chunk_frames` None: as is best for the clip's length and the workers there are. The same
+        submit twice is one job, unless `again`, however many workers there are by then; a `priority` given with it is
+        its new one. With `hold` a new job begins paused, until `resume`.
         Everything is checked before anything is written: InvalidInput and its kin leave the store as it was.
         """
         clip_path = Path(clip)
         params = params or Params()
+        length = DEFAULT_CHUNK_FRAMES if chunk_frames is None else chunk_frames
         blank = Media("0" * 64, "", 0)
         some = (Style(blank, ""),)
-        _build_spec(shown_name(clip_path), blank, some, size_px, chunk_frames, params, output or Output(), "")
+        _build_spec(shown_name(clip_path), blank, some, size_px, length, params, output or Output(), "")
         style_files = load_styles(style, self.settings)
-        source = _check_clip(clip_path, self.settings)
+        source, frame_count = _check_clip(clip_path, self.settings)
         self.check()
         nonce = secrets.token_hex(8) if again else ""
         spec = _build_spec(
@@ -107,14 +111,24 @@ class Farm:
             source,
             tuple(file.style for file in style_files),
             size_px,
-            chunk_frames,
+            length,
             params,
             output or Output(),
             nonce,
         )
+        if chunk_frames is None:
+            spec = self._in_chunks(spec, frame_count)
         with in_use(self.ledger, [media.sha256 for media in (source, *(file.media for file in style_files))]):
             self._upload(spec, clip_path, style_files, on_upload)
             return self._start(spec, priority, hold)
+
+    def _in_chunks(self, spec: Spec, frame_count: int) -> Spec:
+        """`spec` with chunks as long as in a job of the same that is there already, or as is best for the workers."""
+        for length in CHUNK_CHOICES:
+            same = replace(spec, chunk_frames=length)
+            if self.store.head(keys.spec(same.job)) is not None:
+                return same
+        return replace(spec, chunk_frames=chosen_chunk_frames(frame_count, len(self.workers())))
 
     def job(self, name: str) -> Job:
         """A job by its name, or by the beginning of its name where only one begins so; JobNotFound."""
@@ -166,13 +180,14 @@ class Farm:
         return Job(self, spec.job)
 
 
-def _check_clip(path: Path, settings: Settings) -> Media:
-    sandbox.check_clip(path, settings)
+def _check_clip(path: Path, settings: Settings) -> tuple[Media, int]:
+    """The clip, and about how many frames it has."""
+    frame_count = sandbox.check_clip(path, settings)
     suffix = path.suffix.lower()
     suffix = suffix if suffix[1:].isalnum() and suffix.isascii() and len(suffix) <= 9 else ".clip"
     with path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return Media(digest, suffix, path.stat().st_size)
+    return Media(digest, suffix, path.stat().st_size), frame_count
 
 
 def _build_spec(

@@ -22,7 +22,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 from farm import retries
 from farm.contract import keys
@@ -57,6 +57,9 @@ HAND_BACK_S = 1.0
 
 QUARANTINE_FAILURES = 3
 """So many different tasks that fail on a worker in a row put it in quarantine."""
+
+KEPT_JOBS = 4
+"""So many jobs' specs and plans are kept by a process."""
 
 STORE_WAIT_S = 60.0
 """A worker that can't reach the store takes no other task for this long, unless the store answers before."""
@@ -101,6 +104,10 @@ class Executor:
         self._notify(message)
         return True
 
+    @cached_property
+    def _documents(self) -> Documents:
+        return Documents(self.store)
+
     def quarantine(self) -> str:
         """Why this worker takes no task at present; empty where it does."""
         return self.ledger.health(self.worker).quarantine(time.time()) if self.is_worker else ""
@@ -143,7 +150,7 @@ class Executor:
             on_stuck=lambda silent_s: self._end_stuck(attempt, silent_s), grace_s=settings.grace_s,
             on_overdue=(lambda: self._end_overdue(lease)) if self.is_worker else None,
         ) as keeper:  # fmt: skip
-            run = Run(message, self.store, self.ledger, keeper.check, keeper.signs)
+            run = Run(message, self.store, self.ledger, keeper.check, keeper.signs, self._documents)
             outcome = work(run)
             keeper.check()
             manifest = Manifest(
@@ -269,6 +276,24 @@ class _Attempt:
     lines: TaskLog
 
 
+class Documents:
+    """Specs and plans, as the store has them: written once, so those of the jobs worked on last are kept.
+
+    A plan of a million frames has megabytes, and every task needs it.
+    """
+
+    def __init__(self, store: Store) -> None:
+        self._store = store
+        self.spec = lru_cache(maxsize=KEPT_JOBS)(self._spec)
+        self.plan = lru_cache(maxsize=KEPT_JOBS)(self._plan)
+
+    def _spec(self, job: str) -> Spec:
+        return from_json(Spec, self._store.get(keys.spec(job)))
+
+    def _plan(self, job: str) -> Plan:
+        return from_json(Plan, self._store.get(keys.plan(job)))
+
+
 class Run:
     """What a work function may use."""
 
@@ -279,6 +304,7 @@ class Run:
         ledger: Ledger,
         check: Callable[[], None],
         signs: LifeSigns | None = None,
+        documents: Documents | None = None,
     ) -> None:
         self.message = message
         self.store = store
@@ -286,21 +312,22 @@ class Run:
         self._ledger = ledger
         self._check = check
         self._signs = signs or LifeSigns()
+        self._documents = documents or Documents(store)
 
     @property
     def job(self) -> str:
         """The job's name."""
         return self.message.job
 
-    @cached_property
+    @property
     def spec(self) -> Spec:
         """The job's spec."""
-        return from_json(Spec, self.store.get(keys.spec(self.job)))
+        return self._documents.spec(self.job)
 
-    @cached_property
+    @property
     def plan(self) -> Plan:
         """The job's plan."""
-        return from_json(Plan, self.store.get(keys.plan(self.job)))
+        return self._documents.plan(self.job)
 
     def check(self) -> None:
         """Raise Interrupted if the work is to stop. Costs nothing: call it at every optimisation step."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+
+from filelock import FileLock, Timeout
 
 from farm.contract import keys
 from farm.contract.spec import Media
@@ -15,27 +17,55 @@ from farm.store import OnBytes, Store
 DEFAULT_LIMIT_BYTES = 50 * 2**30
 STALE_PART_S = 3600.0
 """A download that nothing was added to for this long belongs to a process that died."""
+LOOK_S = 0.2
+"""How often a process that waits for another's download looks."""
 
 
 class MediaCache:
-    """Files of `media/` under a folder that several processes may share."""
+    """Files of `media/` under a folder that processes may share: one downloads a file, the others wait for it."""
 
     def __init__(self, store: Store, folder: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
         self._store = store
-        self._folder = folder / "media"
+        self._folder, self._locks = folder / "media", folder / "locks"
         self._limit_bytes = limit_bytes
 
     def path(self, media: Media, on_bytes: OnBytes | None = None) -> Path:
-        """Where the media file lies on this machine; downloads and checks it the first time."""
+        """Where the media file lies on this machine; downloads and checks it the first time.
+
+        `on_bytes(done, total)` hears of the download, or, while another process has it in hand, that nothing came yet.
+        """
         target = self._folder / Path(keys.media(media)).name
-        with suppress(FileNotFoundError):  # not here yet, or another process just made room
+        if self._is_here(target, media):
+            return target
+        with self._one_at_a_time(target.name, lambda: on_bytes and on_bytes(0, media.size_bytes)):
+            if not self._is_here(target, media):
+                self._folder.mkdir(parents=True, exist_ok=True)
+                self._make_room(media.size_bytes)
+                self._store.get_file(keys.media(media), target, on_progress=on_bytes)
+        return target
+
+    def _is_here(self, target: Path, media: Media) -> bool:
+        with suppress(FileNotFoundError):  # not yet, or another process just made room
             if target.stat().st_size == media.size_bytes:
                 os.utime(target)  # the cache drops what was used longest ago
-                return target
-        self._folder.mkdir(parents=True, exist_ok=True)
-        self._make_room(media.size_bytes)
-        self._store.get_file(keys.media(media), target, on_progress=on_bytes)
-        return target
+                return True
+        return False
+
+    @contextmanager
+    def _one_at_a_time(self, name: str, while_waiting: Callable[[], object]) -> Iterator[None]:
+        """A dead process holds no lock. Where the folder's file system knows none, each downloads for itself."""
+        self._locks.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(self._locks / f"{name}.lock")
+        with suppress(NotImplementedError):
+            while not lock.is_locked:
+                with suppress(Timeout):
+                    lock.acquire(timeout=LOOK_S, poll_interval=LOOK_S / 4)
+                    break
+                while_waiting()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _make_room(self, wanted_bytes: int) -> None:
         files = sorted(self._files())

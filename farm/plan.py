@@ -6,12 +6,23 @@ at most: no runts.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
+from heapq import heapreplace
 from itertools import pairwise
 
 from farm.contract.errors import InvalidParameter
 from farm.contract.params import Coherence
 from farm.contract.plan import Boundary, Chunk, FrameRange, Plan
+from farm.contract.spec import DEFAULT_CHUNK_FRAMES
+
+CHUNK_CHOICES = (DEFAULT_CHUNK_FRAMES, 32, 24, 16)
+"""Lengths to choose from, best first: each anchor costs time, and a film of short chunks has a little less detail."""
+ANCHOR_COST = 6.0
+"""Of an anchor with its lead-in and the blend that follows, in frames of a chunk."""
+SHOT_FRAMES = 240
+WORTH = 1.1
+"""Shorter chunks must make a film ready this much sooner to be chosen."""
 
 
 def make_plan(
@@ -47,6 +58,30 @@ def make_plan(
         boundaries=_boundaries(chunks, blend_frames if coherence is Coherence.BLEND else 0),
         linked=coherence in (Coherence.BLEND, Coherence.ANCHORS),
     )
+
+
+def chosen_chunk_frames(frame_count: int, workers: int) -> int:
+    """The length of chunks for a clip of about so many frames on so many workers: the longest that is about as fast.
+
+    Cuts are not known yet: shots are taken to be `SHOT_FRAMES` long.
+    """
+    took = {length: _paint_time(frame_count, max(1, workers), length) for length in CHUNK_CHOICES}
+    return next(length for length, time in took.items() if time <= WORTH * min(took.values()))
+
+
+def _paint_time(frame_count: int, workers: int, chunk_frames: int) -> float:
+    """How long the painting takes, in frames of a chunk: a shot's anchors one after another, chunks as workers come."""
+    shots = max(1, round(frame_count / SHOT_FRAMES))
+    count = math.ceil(frame_count / shots / chunk_frames)
+    work = frame_count + shots * (count - 1) * ANCHOR_COST
+    if shots * count > 20 * workers:  # nobody is idle for long
+        return work / workers
+    free_at = [0.0] * workers
+    for number in range(count):
+        for _ in range(shots):
+            began = max(free_at[0], number * ANCHOR_COST)
+            heapreplace(free_at, began + work / (shots * count))
+    return max(free_at)
 
 
 def _shots(frame_count: int, cuts: Iterable[int]) -> tuple[FrameRange, ...]:

@@ -30,7 +30,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from farm import redis_scripts
-from farm.broker import PRIORITY_STEPS
+from farm.broker import QUEUE_STEPS
 from farm.contract.codec import from_json, to_json, to_plain
 from farm.contract.errors import AccessDenied, InvalidInput, LedgerUnavailable
 from farm.contract.messages import Priority, TaskId, TaskMessage
@@ -259,7 +259,7 @@ class RedisLedger:
         """The names of the messages that wait in a Celery queue, of all priorities."""
         with self._errors():
             pipe = self._redis.pipeline(transaction=False)
-            for step in PRIORITY_STEPS:
+            for step in QUEUE_STEPS:
                 pipe.lrange(f"{queue}\x06\x16{step}" if step else queue, 0, -1)
             found = [raw for part in pipe.execute() for raw in part]
         return {str(json.loads(raw)["headers"].get("id", "")) for raw in found}

@@ -64,9 +64,16 @@ class Request:
     answer_bytes: int
 
 
-def check_clip(path: Path | str, settings: Settings) -> None:
-    """Return if the clip can be painted; InvalidClip if not, DecoderFailed if that took too much to find out."""
-    _answer("check", path, settings, _MIB)
+def check_clip(path: Path | str, settings: Settings) -> int:
+    """About how many frames the clip has, by what it says of itself.
+
+    InvalidClip if it can't be painted, DecoderFailed if that took too much to find out.
+    """
+    answer, _ = _answer("check", path, settings, _MIB)
+    frames = answer.get("frames")
+    if not isinstance(frames, int):
+        raise _failed(path, f"answered nonsense ({answer})")
+    return frames
 
 
 def index_clip(

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -36,11 +37,12 @@ Beat = Callable[[], None]
 
 
 def check(request: Request, beat: Beat) -> Answer:
-    """Probe the clip and read it through."""
+    """Probe the clip and read it through; about how many frames it has."""
     from farm import video
 
-    video.check(request.path, limits=_limits(request), on_beat=beat)
-    return {}, b""
+    info = video.check(request.path, limits=_limits(request), on_beat=beat)
+    frames = info.declared_frames or round(info.duration_s * Fraction(*(info.average_rate or (25, 1))))
+    return {"frames": frames}, b""
 
 
 def index(request: Request, beat: Beat) -> Answer:

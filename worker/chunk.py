@@ -16,7 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from dataclasses import dataclass, replace
-from itertools import pairwise
+from itertools import islice, pairwise
 from os.path import commonprefix
 
 import numpy as np
@@ -28,7 +28,7 @@ from farm.contract.plan import Chunk
 from farm.executor import Outcome, Run
 from farm.frames import FrameReader
 from farm.png import png_bytes
-from worker.engine import Carried, Frame, OnStep, Painted, StepProgress, carry_far
+from worker.engine import Carried, Frame, OnStep, Painted, StepProgress, carry, carry_far
 from worker.engine.approach import APPROACH_FRAMES, Approach, approach, departing
 from worker.engine.blend import mixed
 from worker.engine.flow import Motion, carry_along, motion_between
@@ -41,6 +41,10 @@ LEGACY_SHARE = 0.05
 FRAMES_AHEAD = 2
 """So many frames are decoded, with their motion, before the painter asks for them: one to go on with at once, and one
 so that a slow one among them is no wait. Each holds about 12 bytes a pixel."""
+
+LEAD_FRAMES = 6
+"""An anchor's lead-in: so many frames before its place it is painted, quickly, and brought there frame by frame, as the
+frames after it will be. What was carried far and painted once looks well, but loses much to the next warp."""
 
 NO_WAY = Approach(())
 
@@ -248,21 +252,31 @@ def _first(run: Run, studio: Studio, start: int) -> Painted:
 
 
 def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:
-    """Warp the anchor of the chunk before over that whole chunk, and paint from there."""
-    painted = FrameReader(run.store, run.job).frame(_anchor(before.start))
+    """Carry the anchor of the chunk before over most of that chunk, and paint a lead-in from there."""
+    painter, method = studio.painter(run), run.spec.params.flow
+    source = _timed(run, studio.clip(run).frames(before.start, before.stop + 1))
+    far_frames = len(before.frames) + 1 - min(LEAD_FRAMES, len(before.frames) - 1)
     newest: list[Frame] = []
 
-    def contents() -> Iterator[Frame]:
-        for content in _timed(run, studio.clip(run).frames(before.start, before.stop + 1)):
+    def far() -> Iterator[Frame]:
+        for content in islice(source, far_frames):
             run.check()
             newest[:] = [content]
             yield content
 
+    start = FrameReader(run.store, run.job).frame(_anchor(before.start))
     with run.span("flow"):
-        carried = carry_far(painted, contents(), run.spec.params.flow)
-    painter = studio.painter(run)
+        carried = carry_far(start, far(), method)
+    now, steps = newest[0], 0
+    for after in source:
+        with run.span("paint"):
+            painted = painter.paint_lead(now, carried, on_step=checking(run))
+        with run.span("flow"):
+            carried = carry(painted.frame, now, after, method)
+        now, steps = after, steps + painted.steps
     with run.span("paint"):
-        return painter.paint_anchor(newest[0], carried, on_step=checking(run))
+        painted = painter.paint_anchor(now, carried, on_step=checking(run))
+    return replace(painted, steps=steps + painted.steps)
 
 
 def _next(run: Run, studio: Studio, carried: Carried, now: Frame, on_step: OnStep) -> Painted:

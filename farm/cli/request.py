@@ -13,7 +13,8 @@ import typer
 from farm.cli.flags import value_of
 from farm.contract.errors import InvalidInput, InvalidParameter
 from farm.contract.params import Params
-from farm.contract.spec import DEFAULT_CHUNK_FRAMES, DEFAULT_CRF, MAX_CRF, Codec, Media, Output, Spec, Style
+from farm.contract.spec import DEFAULT_CRF, MAX_CRF, Codec, Media, Output, Spec, Style
+from farm.plan import CHUNK_CHOICES
 
 Clip = Annotated[str, typer.Argument(metavar="CLIP", help="The film to paint, a file.", show_default=False)]
 Styles = Annotated[
@@ -32,7 +33,9 @@ Size = Annotated[
         "--size", metavar="PX", help="The painted film's longer side. (default: the clip's)", show_default=False
     ),
 ]
-Chunk = Annotated[str, typer.Option("--chunk", metavar="N", help="Frames that one worker paints in a row.")]
+Chunk = Annotated[
+    str, typer.Option("--chunk", metavar="N", help="Frames that one worker paints in a row; auto: by clip and workers.")
+]
 CodecName = Annotated[str, typer.Option("--codec", metavar="|".join(Codec), help="The film's codec.")]
 Crf = Annotated[
     str, typer.Option("--crf", metavar=f"0…{MAX_CRF}", help="Quality of h264 and hevc: 0 is lossless, 51 the worst.")
@@ -40,7 +43,7 @@ Crf = Annotated[
 Again = Annotated[bool, typer.Option("--again", help="Paint anew, also where the same was submitted before.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Data as JSON on stdout.")]
 
-CHUNK, CODEC, CRF = str(DEFAULT_CHUNK_FRAMES), str(Codec.H264), str(DEFAULT_CRF)
+CHUNK, CODEC, CRF = "auto", str(Codec.H264), str(DEFAULT_CRF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +53,7 @@ class Request:
     clip: str
     styles: tuple[tuple[str, float], ...]  # each a file or a name, and its weight
     size_px: int | None
-    chunk_frames: int
+    chunk_frames: int | None  # None: chosen at the submit
     params: Params
     output: Output
     again: bool = False
@@ -61,11 +64,20 @@ def request_from(
 ) -> Request:
     """The request that command-line values make; InvalidParameter where one can't be used."""
     request = Request(
-        clip, tuple(map(weighted, styles)), None if size is None else value_of(int, size), value_of(int, chunk), params,
+        clip, tuple(map(weighted, styles)), None if size is None else value_of(int, size),
+        None if chunk == CHUNK else value_of(int, chunk), params,
         Output(value_of(Codec, codec), value_of(int, crf)), again,
     )  # fmt: skip
     blank = Media("0" * 64, "", 0)
-    Spec("", blank, (Style(blank, ""),), request.size_px, request.chunk_frames, request.params, request.output)
+    Spec(
+        "",
+        blank,
+        (Style(blank, ""),),
+        request.size_px,
+        request.chunk_frames or CHUNK_CHOICES[0],
+        request.params,
+        request.output,
+    )
     return request
 
 

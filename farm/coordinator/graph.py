@@ -43,14 +43,17 @@ def paint_tasks(plan: Plan) -> dict[TaskId, tuple[TaskId, ...]]:
 
     Per shot: an anchor needs the anchor before it; a chunk needs its anchor, and the next chunk's, which it is
     painted towards; a boundary needs both its chunks and the boundary before it, as blends run in order.
+
+    What takes longest begins first: a shot's anchors wait for one another, so those with most of their shot before
+    them lead; then come the longest chunks.
     """
     needs: dict[TaskId, tuple[TaskId, ...]] = {}
     pairs = [pair for pair in pairwise(plan.chunks) if plan.linked and pair[0].shot == pair[1].shot]
     earlier = {later.start: first.start for first, later in pairs}
     later = {first.start: later.start for first, later in pairs}
-    for chunk in plan.chunks:
+    for chunk in sorted(plan.chunks, key=lambda item: item.start - plan.shots[item.shot].stop):
         needs[TaskId(Stage.ANCHOR, chunk.start)] = _at(Stage.ANCHOR, earlier.get(chunk.start))
-    for chunk in plan.chunks:
+    for chunk in sorted(plan.chunks, key=lambda item: -len(item.frames)):
         own = TaskId(Stage.ANCHOR, chunk.start)
         needs[TaskId(Stage.STYLIZE, chunk.start)] = (own, *_at(Stage.ANCHOR, later.get(chunk.start)))
     last_in_shot: dict[int, TaskId] = {}

@@ -74,7 +74,7 @@ def test_rounds_that_nobody_takes_have_none(bench: Bench) -> None:
 
 def test_a_tasks_message_has_none_in_whatever_queue_or_hand(bench: Bench) -> None:
     publish(bench.app, TASK)
-    assert bench.found == ["stylize\x06\x163"]
+    assert bench.found == ["stylize\x06\x164"]
     bench.take(Queue.STYLIZE)
     assert bench.found == ["unacked"]
 

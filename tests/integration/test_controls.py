@@ -12,13 +12,13 @@ from farm.client import Farm
 from farm.contract import keys
 from farm.contract.codec import to_json
 from farm.contract.errors import InvalidInput, JobNotFound
-from farm.contract.messages import Manifest, Priority, Stage, TaskMessage
+from farm.contract.messages import Manifest, Priority, Queue, Stage, TaskMessage
 from farm.contract.params import Params
 from farm.contract.states import JobState, TaskState
 from farm.coordinator.advance import Coordinator
 from farm.job import Job
-from farm.ledger import JobRecord
-from farm.plan import make_plan
+from farm.ledger import JobRecord, WorkerInfo
+from farm.plan import chosen_chunk_frames, make_plan
 from farm.png import png_bytes
 from farm.redis_ledger import RedisLedger
 from farm.settings import Settings
@@ -138,6 +138,26 @@ def test_a_priority_is_kept_and_a_second_submit_changes_it(bench: Bench, clip: P
     bench.do(job)
     assert bench.queue[0][1] is Priority.HIGH
     assert job.status().priority is Priority.HIGH
+
+
+def test_chunks_are_as_long_as_suits_the_workers_and_the_same_submit_stays_one_job(
+    bench: Bench, tmp_path: Path
+) -> None:
+    style, clip = tmp_path / "style.png", make_clip(tmp_path / "clip.mp4", frames=48, size=(32, 32)).path
+    style.write_bytes(png_bytes(np.zeros((32, 32, 3), np.uint8)))
+
+    def submit(**how: bool) -> Job:
+        return bench.farm.submit(clip, style, chunk_frames=None, **how)
+
+    alone = submit()
+    assert alone.spec.chunk_frames == 48
+    for name in ("one", "two"):
+        bench.farm.ledger.heartbeat(WorkerInfo(name, "host", 1, "cpu", (str(Queue.STYLIZE),)), 30)
+    bench.farm.ledger.heartbeat(WorkerInfo("control", "host", 1, "cpu", (str(Queue.COORDINATE),)), 30)
+    assert submit().name == alone.name
+    assert submit(again=True).spec.chunk_frames == chosen_chunk_frames(48, 2) < 48
+    bench.farm.ledger._redis.flushall()  # type: ignore[attr-defined]
+    assert submit().name == alone.name
 
 
 def test_a_wiped_redis_is_explained(bench: Bench, clip: Path) -> None:

@@ -27,8 +27,10 @@ CALM = 0.6
 """How much of their pace the optimiser's steps lose where a frame is all anchor. The anchor is painted already: what
 the steps change in one frame, the next would take back, and strokes would tremble."""
 DEPARTURE_FRAMES = 12
-"""Over how many frames after its anchor a chunk finds its pace again. An anchor comes from far and still has a way to
-go; at full pace it would go it in the five frames after the boundary, and be seen to."""
+"""Over how many frames after its anchor a chunk finds its pace again. An anchor comes from far and still has a little
+way to go; at full pace it would go it in the five frames after the boundary, and be seen to."""
+DEPARTURE_CALM = 0.3
+"""How much of the pace is lost right after the anchor. More, and the strokes that carrying blurs are not taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +66,7 @@ def approach(anchor: Frame, contents: Sequence[Frame], method: FlowMethod = Flow
 
 def departing(carried: Carried, since: int) -> Carried:
     """`carried` with the pace of a frame `since` frames after its chunk's anchor; 1 for the one right after it."""
-    return replace(carried, pace=min(carried.pace, 1 - CALM * (1 - _apart(since - 1, DEPARTURE_FRAMES))))
+    return replace(carried, pace=min(carried.pace, 1 - DEPARTURE_CALM * (1 - _apart(since - 1, DEPARTURE_FRAMES))))
 
 
 def step_share(left: int, frames: int) -> float:

@@ -22,7 +22,7 @@ from worker.engine.warp import sampled
 class Carried:
     """A painting carried to another frame: `image (H, W, 3) float32 [0, 1]`, `mask (H, W) float32 [0, 1]`.
 
-    `pace`: share of the usual steps to go from here, in [0, 1].
+    `pace`: size of the steps to go from here; 1 is the usual one.
     """
 
     image: Image

@@ -62,6 +62,8 @@ BARE_SHARE = 0.003
 """Share of a frame that no carried paint covers, from which on it is painted coarse to fine, like a first frame."""
 OPENING_PASSES = 2
 """How often a shot's first frame is painted on as the frames after it are, so that it has their look from the start."""
+LEAD_STEPS, LEAD_PACE = 0.5, 2.0
+"""Share of a following frame's steps that a frame of a lead-in takes, and how much larger they are: nobody sees it."""
 NOISE = 0.02
 """Spread of the noise a first frame starts with: flat skies have no edge for a stroke to begin at."""
 
@@ -133,8 +135,13 @@ class Painter:
             steps += painted.steps
         return replace(painted, steps=steps)
 
+    def paint_lead(self, content: Frame, carried: Carried, *, on_step: OnStep | None = None) -> Painted:
+        """A frame on the way to an anchor, not kept."""
+        quick = replace(carried, pace=LEAD_PACE * carried.pace)
+        return self._painted(image_from_frame(content), quick, round(LEAD_STEPS * self._params.steps_next), on_step)
+
     def paint_anchor(self, content: Frame, carried: Carried, *, on_step: OnStep | None = None) -> Painted:
-        """A chunk's first frame, from the anchor before it carried over the whole chunk."""
+        """A chunk's first frame, at the end of its lead-in."""
         return self._painted(image_from_frame(content), carried, self._params.steps_anchor, on_step)
 
     def paint_next(self, content: Frame, carried: Carried, *, on_step: OnStep | None = None) -> Painted:

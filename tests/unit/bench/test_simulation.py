@@ -89,9 +89,23 @@ def test_the_stores_line_is_shared_by_all() -> None:
     assert run.bottleneck is Part.STORE
 
 
-def test_every_worker_fetches_the_source_once() -> None:
-    alone = simulate(INDEPENDENT, replace(PAINT, source_bytes=700, worker_bytes_s=100), 1)
-    assert alone.painted_s == pytest.approx(simulate(INDEPENDENT, PAINT, 1).painted_s + 7)
+@pytest.mark.parametrize(("gpus", "fetch_s"), [(1, 7), (4, 7), (8, 14)])
+def test_every_machine_fetches_the_source_once(gpus: int, fetch_s: float) -> None:
+    costs = replace(PAINT, source_bytes=700, worker_bytes_s=100, store_bytes_s=100, machine_gpus=4)
+    painted_s = simulate(INDEPENDENT, costs, gpus).painted_s
+    assert painted_s == pytest.approx(simulate(INDEPENDENT, PAINT, gpus).painted_s + fetch_s)
+
+
+def test_anchors_do_not_wait_behind_chunks() -> None:
+    run = simulate(LINKED, PAINT, 3)
+    started = {task: trace.started_s for task, trace in run.traces.items()}
+    chunks = [(trace.queued_s, started[task]) for task, trace in run.traces.items() if task.stage is Stage.STYLIZE]
+    anchors = [(trace.queued_s, started[task]) for task, trace in run.traces.items() if task.stage is Stage.ANCHOR]
+    assert all(
+        not (anchor_queued_s < chunk_started_s < anchor_started_s and chunk_queued_s < chunk_started_s)
+        for anchor_queued_s, anchor_started_s in anchors
+        for chunk_queued_s, chunk_started_s in chunks
+    )
 
 
 def test_stragglers_cost_nothing_in_the_mean_and_something_at_the_end() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from farm.contract import keys
-from farm.contract.codec import from_json
+from farm.contract.codec import from_json, to_json
 from farm.contract.errors import (
     FrameDamaged,
     InvalidClip,
@@ -19,10 +19,13 @@ from farm.contract.errors import (
     StoreUnavailable,
 )
 from farm.contract.messages import FrameRecord, Manifest, Stage, TaskMessage
+from farm.contract.plan import Plan
+from farm.contract.spec import Media, Spec, Style
 from farm.contract.states import JobState, TaskState
 from farm.executor import Executor, Outcome, Run
 from farm.lease import LifeSigns
 from farm.ledger import JobRecord, TaskRecord, WorkerInfo
+from farm.plan import make_plan
 from farm.settings import Settings
 from farm.tasklog import FIRST_LINES, LAST_LINES
 from farm.testing import MemoryLedger, MemoryStore
@@ -90,6 +93,24 @@ def test_work_done_leaves_its_manifest_and_asks_for_an_advance(bench: Bench) -> 
     assert bench.task.state is TaskState.SUCCEEDED
     assert bench.ledger.frames_done(JOB) == {MESSAGE.task: 1}
     assert bench.notified == [MESSAGE]
+
+
+def test_a_jobs_spec_and_plan_are_read_once_by_a_process(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = make_plan(48, (64, 48), (), 16, 2, "x")
+    blank = Media("0" * 64, ".png", 1)
+    bench.store.put(keys.plan(JOB), to_json(plan))
+    bench.store.put(keys.spec(JOB), to_json(Spec("clip", blank, (Style(blank, "swirl"),))))
+    read: list[str] = []
+    get = bench.store.get
+    monkeypatch.setattr(bench.store, "get", lambda key: (read.append(key), get(key))[1])
+    for message in (MESSAGE, TaskMessage(JOB, Stage.STYLIZE, 32, 1)):
+        bench.ledger.move_task(JOB, message.task, TaskState.QUEUED, attempt=1)
+        found: list[Plan] = []
+        assert bench.executor.execute(
+            message, lambda run, found=found: (found.append(run.plan), run.spec, Outcome())[2]
+        )
+        assert found == [plan]
+    assert read == [keys.plan(JOB), keys.spec(JOB)]
 
 
 def test_a_task_another_holds_is_not_touched(bench: Bench) -> None:

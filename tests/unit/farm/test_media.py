@@ -4,14 +4,17 @@ import hashlib
 import os
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from filelock import FileLock
 
 from farm.contract import keys
-from farm.contract.errors import ObjectNotFound
+from farm.contract.errors import JobCanceled, ObjectNotFound
 from farm.contract.spec import Media
 from farm.media import MediaCache
+from farm.store import ObjectInfo, OnBytes
 from farm.testing import MemoryStore
 
 
@@ -89,3 +92,42 @@ def test_files_that_come_and_go_while_room_is_made_do_no_harm(tmp_path: Path) ->
     finally:
         ended.set()
         thread.join(10)
+
+
+def test_of_several_processes_one_downloads_and_the_others_wait(tmp_path: Path) -> None:
+    began, go_on, heard = threading.Event(), threading.Event(), threading.Event()
+
+    class SlowStore(MemoryStore):
+        downloads = 0
+
+        def get_file(self, key: str, path: Path, on_progress: OnBytes | None = None) -> ObjectInfo:
+            type(self).downloads += 1
+            began.set()
+            assert go_on.wait(30)
+            return super().get_file(key, path, on_progress)
+
+    store = SlowStore()
+    media = stored(store, b"film")
+    caches = [MediaCache(store, tmp_path) for _ in range(3)]  # each as in a process of its own
+    with ThreadPoolExecutor(3) as pool:
+        first = pool.submit(caches[0].path, media)
+        assert began.wait(30)
+        others = [pool.submit(cache.path, media, lambda *_: heard.set()) for cache in caches[1:]]
+        assert heard.wait(30)  # they are told that they wait, so that they can stop
+        go_on.set()
+        assert {item.result(30).read_bytes() for item in (first, *others)} == {b"film"}
+    assert SlowStore.downloads == 1
+
+
+def test_who_waits_for_anothers_download_can_be_stopped(tmp_path: Path) -> None:
+    store = MemoryStore()
+    media = stored(store, b"film")
+    cache = MediaCache(store, tmp_path)
+
+    def stop(*_: int) -> None:
+        raise JobCanceled("stopped")
+
+    (tmp_path / "locks").mkdir()
+    with FileLock(tmp_path / "locks" / f"{Path(keys.media(media)).name}.lock"), pytest.raises(JobCanceled):
+        cache.path(media, stop)
+    assert cache.path(media).read_bytes() == b"film"

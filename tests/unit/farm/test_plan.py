@@ -13,7 +13,7 @@ from farm.contract.codec import from_json, to_json
 from farm.contract.errors import InvalidParameter
 from farm.contract.params import Coherence
 from farm.contract.plan import Boundary, Chunk, FrameRange, Plan
-from farm.plan import make_plan
+from farm.plan import ANCHOR_COST, chosen_chunk_frames, make_plan
 
 
 def _plan(frame_count, cuts=(), chunk_frames=48, blend_frames=6):
@@ -97,3 +97,28 @@ def test_only_blend_coherence_has_boundaries(coherence: Coherence) -> None:
     made = make_plan(20, (320, 180), [12], 4, 6, "0" * 64, coherence)
     assert made.boundaries == ()
     assert made.linked is (coherence is Coherence.ANCHORS)
+
+
+@pytest.mark.parametrize(
+    ("frame_count", "workers", "chunk_frames"),
+    [
+        (132, 0, 48),
+        (132, 1, 48),
+        (48, 2, 32),
+        (24, 2, 16),
+        (8, 4, 48),
+        (480, 8, 32),
+        (172_800, 1, 48),
+        (172_800, 512, 48),
+    ],
+)
+def test_chunks_are_shorter_where_workers_would_be_idle(frame_count: int, workers: int, chunk_frames: int) -> None:
+    assert chosen_chunk_frames(frame_count, workers) == chunk_frames
+
+
+def test_a_chosen_length_costs_little_on_any_farm() -> None:
+    for frame_count in (24, 60, 100, 480, 5_000):
+        for workers in (1, 2, 5, 16, 200):
+            chunk_frames = chosen_chunk_frames(frame_count, workers)
+            count = -(-frame_count // chunk_frames)
+            assert (count - 1) * ANCHOR_COST <= 0.4 * frame_count

@@ -64,6 +64,10 @@ def test_the_index_and_the_cuts_are_those_found_without_a_child(clip: Path, sett
     assert detector.cuts() == (15,)
 
 
+def test_a_checked_clip_says_about_how_many_frames_it_has(clip: Path, settings: Settings) -> None:
+    assert sandbox.check_clip(clip, settings) == 30
+
+
 def test_a_picture_comes_back_pixel_for_pixel(settings: Settings, tmp_path: Path) -> None:
     image = picture(3)
     cv2.imwrite(str(tmp_path / "a.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))

@@ -26,9 +26,9 @@ from farm.png import png_bytes, png_read
 from farm.settings import Settings
 from farm.store import PutResult
 from farm.testing import MemoryLedger, MemoryStore
-from worker.chunk import paint_anchor, paint_chunk
+from worker.chunk import LEAD_FRAMES, paint_anchor, paint_chunk
 from worker.device import choose_device
-from worker.engine import carry
+from worker.engine import carry, carry_far
 from worker.engine.approach import approach, departing
 from worker.studio import Studio
 
@@ -185,6 +185,23 @@ class Checks:
 def checks_until(bench: Bench, number: int) -> int:
     """So often the painter asks until that frame of chunk 0 is painted: before and after each, and at every step."""
     return sum(bench.steps[each] + 2 for each in range(1, number + 1))
+
+
+def test_an_anchor_comes_by_a_lead_in(bench: Bench) -> None:
+    run = bench.run(Stage.ANCHOR, CHUNK)
+    painter, contents = bench.studio.painter(run), list(bench.studio.clip(run).frames(0, CHUNK + 1))
+    begin = max(1, CHUNK - LEAD_FRAMES)
+    carried = carry_far(png_read(bench.store.get(keys.anchor(bench.job, 0))), contents[: begin + 1])
+    steps = 0
+    for before, now in pairwise(contents[begin:]):
+        led = painter.paint_lead(before, carried)
+        carried, steps = carry(led.frame, before, now), steps + led.steps
+    anchor = painter.paint_anchor(contents[-1], carried)
+    assert bench.store.get(keys.anchor(bench.job, CHUNK)) == png_bytes(anchor.frame)
+    again = paint_anchor(run, bench.studio).frames[0]
+    assert again.adopted
+    bench.store.delete([keys.anchor(bench.job, CHUNK)])
+    assert paint_anchor(run, bench.studio).frames[0].steps == steps + anchor.steps > anchor.steps
 
 
 @pytest.mark.parametrize("which", [0, 1])

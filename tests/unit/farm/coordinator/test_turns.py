@@ -80,7 +80,7 @@ def test_segments_wait_behind_plans_and_films_of_the_same_priority() -> None:
             app: Any = Recorder()
             broker.publish(app, TaskMessage("clip-0123456789", stage, 0, 1), priority)
             steps[priority, stage] = app.options["priority"]
-    assert set(steps.values()) <= set(broker.PRIORITY_STEPS)
+    assert set(steps.values()) <= set(broker.QUEUE_STEPS)
     order = sorted(steps, key=lambda key: steps[key])
     assert [priority for priority, _ in order] == [*3 * [Priority.HIGH], *3 * [Priority.NORMAL], *3 * [Priority.LOW]]
     assert [stage for _, stage in order][2::3] == 3 * [Stage.SEGMENT]

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from worker.engine import Carried, Frame
-from worker.engine.approach import CALM, DEPARTURE_FRAMES, Approach, approach, departing, step_share
+from worker.engine.approach import DEPARTURE_CALM, DEPARTURE_FRAMES, Approach, approach, departing, step_share
 
 LEFT_OF_PAN = 4
 
@@ -60,7 +60,7 @@ def test_the_nearer_the_anchor_the_smaller_the_steps() -> None:
 def test_a_chunk_that_comes_from_afar_finds_its_pace_slowly() -> None:
     carried = Carried(flat(0.5), np.ones((48, 48), np.float32))
     paces = [departing(carried, since).pace for since in range(1, DEPARTURE_FRAMES + 3)]
-    assert paces[0] == pytest.approx(1 - CALM)
+    assert paces[0] == pytest.approx(1 - DEPARTURE_CALM)
     assert paces == sorted(paces)
     assert paces[-2:] == [1.0, 1.0]
     assert departing(replace(carried, pace=0.1), 9).pace == 0.1  # never faster than the way to the next anchor allows
