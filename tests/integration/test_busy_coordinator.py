@@ -78,5 +78,5 @@ def test_segments_leave_a_process_for_short_work(painted: PaintedJob, coordinato
     assert time.monotonic() - began_s < LOOK_S
     assert len(running()) == POOL_PROCESSES - 1
     assert coordinator.poll() is None
-    waiting = painted.farm.ledger.queued("media")  # type: ignore[attr-defined]
-    assert waiting == {f"{OTHER}/{plan}/1", *(f"{job}/{task}/1" for task in tasks if task not in running())}
+    waiting = {f"{OTHER}/{plan}/1", *(f"{job}/{task}/1" for task in tasks if task not in running())}
+    until(lambda: painted.farm.ledger.queued("media") == waiting, LOOK_S)  # type: ignore[attr-defined]
