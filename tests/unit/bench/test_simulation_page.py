@@ -19,7 +19,8 @@ def test_a_row_for_every_number_of_gpus() -> None:
 
 
 def test_lifting_everything_lifts_most() -> None:
-    lines = lifts_table(PLAN, Costs(), [16], lambda _: None)[2:]
+    plan = film(6_000)  # long enough that how its tasks happen to fit side by side does not decide
+    lines = lifts_table(plan, Costs(), [16], lambda _: None)[2:]
     found = {line.split(" | ")[0].removeprefix("| "): float(line.split(" | ")[1].removesuffix(" |")) for line in lines}
     assert found["all of these"] > found["as it is"]
     assert found["all of these"] == pytest.approx(max(found.values()), abs=0.02)
