@@ -24,6 +24,7 @@ from farm.contract import keys
 from farm.contract.errors import DecoderFailed, FarmError
 from farm.contract.params import Params
 from farm.contract.spec import JOB_PATTERN, Media, Output, Style
+from farm.plan import CHUNK_CHOICES, chosen_chunk_frames
 from farm.settings import Settings
 from farm.style_file import load_style, shown_name
 
@@ -104,7 +105,8 @@ def attempt(item: Hostile, settings: Settings) -> str:
             assert style.name.isprintable()
             check_key(keys.media(style.media))
         else:
-            media = _check_clip(Path(item.path), settings)
+            media, said_frames = _check_clip(Path(item.path), settings)
+            assert chosen_chunk_frames(said_frames, workers=4) in CHUNK_CHOICES
             name = shown_name(Path(item.path))
             spec = _build_spec(name, media, STYLE, None, 12, Params(), Output(), "")
             assert JOB_PATTERN.fullmatch(spec.job)
