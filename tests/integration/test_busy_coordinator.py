@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from integration.test_worker_faults import until
 from painted_job import PaintedJob, paint_job
+from running import running
 from synthetic import pan
 
 from farm.broker import make_app, publish, publish_advance
@@ -45,15 +46,8 @@ def coordinator(painted: PaintedJob) -> Iterator[subprocess.Popen[bytes]]:
         "FRAME_S": str(FRAME_S),
     }  # fmt: skip
     script = Path(__file__).parents[1] / "slow_coordinator.py"
-    with subprocess.Popen([sys.executable, str(script)], env=environ, start_new_session=True) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with running([sys.executable, str(script)], environ, start_new_session=True) as process:
+        yield process
 
 
 def test_segments_leave_a_process_for_short_work(painted: PaintedJob, coordinator: subprocess.Popen[bytes]) -> None:

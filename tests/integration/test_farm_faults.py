@@ -58,6 +58,9 @@ class FarmBench(Bench):
         coordinator = Coordinator(self.settings, self.store, ledger, partial(publish, self.app), ledger.queued)
         while not self._ended.wait(self.settings.sweep_s):
             coordinator.sweep()
+            for task in ledger.tasks(JOB):
+                if task.stage is Stage.SEGMENT:  # no frames here to encode
+                    ledger.move_task(JOB, task, TaskState.SUCCEEDED, before=(TaskState.QUEUED,))
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import replace
@@ -14,6 +13,7 @@ import pytest
 from hanging_coordinator import FRAME_S
 from integration.test_worker_faults import until
 from painted_job import PaintedJob, paint_job
+from running import running
 from synthetic import pan
 
 from farm.broker import make_app, publish
@@ -41,15 +41,8 @@ def coordinator(painted: PaintedJob, tmp_path: Path) -> Iterator[psutil.Process]
         "FARM_WORKER_NAME": NAME, "HUNG": str(tmp_path / "hung"),
     }  # fmt: skip
     script = Path(__file__).parents[1] / "hanging_coordinator.py"
-    with subprocess.Popen([sys.executable, str(script)], env=environ, start_new_session=True) as process:
-        try:
-            yield psutil.Process(process.pid)
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with running([sys.executable, str(script)], environ, start_new_session=True) as process:
+        yield psutil.Process(process.pid)
 
 
 def test_a_film_that_hangs_is_tried_again_by_a_new_process_and_one_that_is_slow_is_not(

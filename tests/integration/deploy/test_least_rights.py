@@ -22,6 +22,7 @@ from typing import Any
 import pytest
 import redis
 from clips import make_clip
+from running import running
 
 from deploy import acl
 from farm.client import Farm
@@ -60,17 +61,10 @@ def wait_until(ready: Callable[[], Any], what: str) -> None:
 
 
 @contextmanager
-def running(command: list[str], environ: dict[str, str], log: Path) -> Iterator[None]:
+def logged(command: list[str], environ: dict[str, str], log: Path) -> Iterator[None]:
     """The command's process while the block runs."""
-    with log.open("wb") as out, subprocess.Popen(command, env=environ, stdout=out, stderr=out) as process:
-        try:
-            yield
-        finally:
-            process.terminate()
-            try:
-                process.wait(20)
-            except subprocess.TimeoutExpired:
-                process.kill()
+    with log.open("wb") as out, running(command, environ, stdout=out, stderr=out):
+        yield
 
 
 def free_port() -> int:
@@ -99,7 +93,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
         except redis.ConnectionError:
             return False
 
-    with running([find_redis(), str(home / "redis.conf")], dict(os.environ), home / "redis.log"):
+    with logged([find_redis(), str(home / "redis.conf")], dict(os.environ), home / "redis.log"):
         wait_until(answers, "Redis")
         yield found
 
@@ -155,13 +149,13 @@ def run(server: Server, _store_service: Settings, tmp_path_factory: pytest.TempP
     with ExitStack() as processes:
         for user, module in (("coordinator", "farm.coordinator"), ("worker", "worker")):
             environ = {**own_environ(server, base, home, user), "PYTHONPATH": str(RECORDER)}
-            processes.enter_context(running([sys.executable, "-m", module], environ, home / f"{user}.log"))
+            processes.enter_context(logged([sys.executable, "-m", module], environ, home / f"{user}.log"))
         environ = {
             **own_environ(server, base, home, "flower"), "FLOWER_BASIC_AUTH": "a:b", "FLOWER_READ_ONLY": "false",
             "FLOWER_ADDRESS": "127.0.0.1", "FLOWER_PORT": str(port),
         }  # fmt: skip
         command = [sys.executable, "-m", "celery", "--quiet", "-A", "farm.monitor", "flower"]
-        processes.enter_context(running(command, environ, home / "flower.log"))
+        processes.enter_context(logged(command, environ, home / "flower.log"))
         farm = Farm.from_settings(replace(base, redis_url=server.url("client"), home=home / "client"))
         wait_until(farm.workers, "the worker")
         wait_until(lambda: page(port, "") == 200, "Flower")
