@@ -17,7 +17,7 @@ from farm.contract.plan import Boundary, Chunk, FrameRange, Plan
 from farm.contract.spec import DEFAULT_CHUNK_FRAMES
 
 CHUNK_CHOICES = (DEFAULT_CHUNK_FRAMES, 32, 24, 16)
-"""Lengths to choose from, best first: each anchor costs time, and a film of short chunks has a little less detail."""
+"""Lengths to choose from, best first: each anchor costs time."""
 ANCHOR_COST = 6.0
 """Of an anchor with its lead-in and the blend that follows, in frames of a chunk."""
 SHOT_FRAMES = 240
