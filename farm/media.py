@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from collections.abc import Callable, Iterator
@@ -13,6 +14,8 @@ from filelock import FileLock, Timeout
 from farm.contract import keys
 from farm.contract.spec import Media
 from farm.store import OnBytes, Store
+
+log = logging.getLogger(__name__)
 
 DEFAULT_LIMIT_BYTES = 50 * 2**30
 STALE_PART_S = 3600.0
@@ -55,13 +58,16 @@ class MediaCache:
     def _one_at_a_time(self, name: str, while_waiting: Callable[[], object]) -> Iterator[None]:
         """A dead process holds no lock. Where the folder's file system knows none, each downloads for itself."""
         self._locks.mkdir(parents=True, exist_ok=True)
-        lock = FileLock(self._locks / f"{name}.lock")
-        with suppress(NotImplementedError):
-            while not lock.is_locked:
-                with suppress(Timeout):
-                    lock.acquire(timeout=LOOK_S, poll_interval=LOOK_S / 4)
-                    break
+        # Not a file whose being there is the lock, filelock's way out: one that died would keep all others waiting.
+        lock = FileLock(self._locks / f"{name}.lock", fallback_to_soft=False)
+        while not lock.is_locked:
+            try:
+                lock.acquire(timeout=LOOK_S, poll_interval=LOOK_S / 4)
+            except Timeout:
                 while_waiting()
+            except OSError as error:
+                log.warning("no lock in %s (%s): not shared with other processes", self._locks, error)
+                break
         try:
             yield
         finally:

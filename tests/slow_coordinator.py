@@ -1,6 +1,6 @@
-"""The farm's own coordinator, that takes its time over every frame it encodes.
+"""The farm's own coordinator, that takes its time over every frame it encodes, and may hang in its first segment.
 
-FRAME_S=0.5 python tests/slow_coordinator.py
+FRAME_S=0.5 [HUNG=FILE] python tests/slow_coordinator.py      # FILE comes to be where it hung
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from farm.coordinator import app
 
 
 def main() -> None:
-    encode, frame_s = video.encode_segment, float(os.environ["FRAME_S"])
+    encode, frame_s, hung = video.encode_segment, float(os.environ["FRAME_S"]), os.environ.get("HUNG")
 
     def slowly(frames: Iterable[Any]) -> Iterator[Any]:
         for frame in frames:
@@ -24,6 +24,9 @@ def main() -> None:
             yield frame
 
     def encode_slowly(part: Path, frames: Iterable[Any], **how: Any) -> None:
+        if hung and not Path(hung).exists():
+            Path(hung).write_text(str(os.getpid()))
+            time.sleep(600)
         encode(part, slowly(frames), **how)
 
     video.encode_segment = encode_slowly

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import psutil
 import pytest
-from hanging_coordinator import FRAME_S
 from integration.test_worker_faults import until
 from painted_job import PaintedJob, paint_job
 from running import running
@@ -23,7 +22,7 @@ from farm.contract.states import JobState, TaskState
 from farm.settings import Settings
 
 pytestmark = pytest.mark.timeout(180)
-FRAMES = 12
+FRAMES, FRAME_S = 12, 0.8
 STUCK_S = 6.0
 NAME = "films"
 
@@ -38,9 +37,9 @@ def painted(farm_settings: Settings, tmp_path: Path) -> PaintedJob:
 def coordinator(painted: PaintedJob, tmp_path: Path) -> Iterator[psutil.Process]:
     environ = {
         **os.environ, **painted.farm.settings.environ(), "PYTHONPATH": os.pathsep.join(sys.path),
-        "FARM_WORKER_NAME": NAME, "HUNG": str(tmp_path / "hung"),
+        "FARM_WORKER_NAME": NAME, "FRAME_S": str(FRAME_S), "HUNG": str(tmp_path / "hung"),
     }  # fmt: skip
-    script = Path(__file__).parents[1] / "hanging_coordinator.py"
+    script = Path(__file__).parents[1] / "slow_coordinator.py"
     with running([sys.executable, str(script)], environ, start_new_session=True) as process:
         yield psutil.Process(process.pid)
 

@@ -1,7 +1,11 @@
 from __future__ import annotations
 
+import errno
+import fcntl
 import hashlib
 import os
+import subprocess
+import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -131,3 +135,41 @@ def test_who_waits_for_anothers_download_can_be_stopped(tmp_path: Path) -> None:
     with FileLock(tmp_path / "locks" / f"{Path(keys.media(media)).name}.lock"), pytest.raises(JobCanceled):
         cache.path(media, stop)
     assert cache.path(media).read_bytes() == b"film"
+
+
+def test_where_a_file_system_knows_no_locks_each_process_downloads_for_itself(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def no_locks(*_: object) -> None:
+        raise OSError(errno.ENOSYS, "no locks here")
+
+    monkeypatch.setattr(fcntl, "flock", no_locks)
+    store = MemoryStore()
+    media = stored(store, b"film")
+    (tmp_path / "locks").mkdir()
+    (tmp_path / "locks" / f"{Path(keys.media(media)).name}.lock").touch()  # as one that died would have left it
+    assert MediaCache(store, tmp_path).path(media).read_bytes() == b"film"
+    assert "no locks here" in caplog.text
+
+
+def test_a_process_killed_in_its_download_keeps_nobody_waiting(tmp_path: Path) -> None:
+    store = MemoryStore()
+    media = stored(store, b"film")
+    (tmp_path / "locks").mkdir()
+    holds = (
+        "import sys, time, filelock; lock = filelock.FileLock(sys.argv[1]); lock.acquire(); "
+        "print('held', flush=True); time.sleep(60)"
+    )
+    lock = tmp_path / "locks" / f"{Path(keys.media(media)).name}.lock"
+    with subprocess.Popen([sys.executable, "-c", holds, str(lock)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        waited: list[int] = []
+
+        def on_bytes(done: int, _total: int) -> None:
+            if not waited:
+                other.kill()
+            waited.append(done)
+
+        assert MediaCache(store, tmp_path).path(media, on_bytes).read_bytes() == b"film"
+    assert waited
