@@ -53,7 +53,7 @@ lint: setup ## style, import rules, Dockerfile, shell, YAML, compose file, Kuber
 types: setup ## mypy, strict, on both packages
 	@$(PY) -m mypy
 
-bench: setup ## speed, by hand: tables in bench/results; BENCH="step memory gatys overhead scaling simulation" picks
+bench: setup ## speed, by hand: tables in bench/results; BENCH="step memory gatys chunk overhead scaling simulation" picks
 	@$(PY) -m bench $(BENCH)
 
 bench-picture: setup ## the picture against its bars, an hour or so: bench/results/picture.md

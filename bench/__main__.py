@@ -1,4 +1,4 @@
-"""`python -m bench [step|memory|gatys|overhead|scaling|simulation ...]`: measures, prints, writes `bench/results/`.
+"""`python -m bench [step|memory|gatys|chunk|overhead|scaling|simulation ...]`: measures, prints, writes its pages.
 
 Without a name, all of them, one after another in one run.
 """
@@ -17,7 +17,7 @@ from worker.device import limit_threads
 settings = Settings.load()
 limit_threads(settings.threads)  # before torch is imported
 
-from bench import costs, gatys, memory, overhead, simulation_page, step  # noqa: E402
+from bench import chunk, costs, gatys, memory, overhead, scaling, simulation_page, step  # noqa: E402
 from farm.contract.errors import FarmError  # noqa: E402
 from worker.device import Device, choose_device, versions  # noqa: E402
 
@@ -44,16 +44,21 @@ def gatys_page(device: Device, head: str) -> str:
     return gatys.page(gatys.race(device.torch_name, say), head)
 
 
+def chunk_page(_device: Device, head: str) -> str:
+    """Where a chunk's time goes."""
+    return chunk.page(chunk.measure(settings.threads, say), head)
+
+
 def overhead_page(_device: Device, head: str) -> str:
     """The farm's own cost; the simulation takes it from here."""
-    found, looks = overhead.measure_overhead(say), overhead.measure_looks(say)
+    found, looks = overhead.measure(say), overhead.measure_looks(say)
     costs.keep({"task_s": round(found.chunk_s, 4), **{name: round(value, 8) for name, value in looks.items()}})
-    return overhead.overhead_page(found, looks, head)
+    return overhead.page(found, looks, head)
 
 
 def scaling_page(_device: Device, head: str) -> str:
     """One worker and two."""
-    return overhead.scaling_page(overhead.measure_scaling(say), head)
+    return scaling.page(scaling.measure(say), head)
 
 
 def simulated_page(_device: Device, _head: str) -> str:
@@ -65,6 +70,7 @@ PARTS: dict[str, Callable[[Device, str], str]] = {
     "step": step_page,
     "memory": memory_page,
     "gatys": gatys_page,
+    "chunk": chunk_page,
     "overhead": overhead_page,
     "scaling": scaling_page,
     "simulation": simulated_page,

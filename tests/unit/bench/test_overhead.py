@@ -4,18 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bench.overhead import (
-    Overhead,
-    Scaling,
-    besides_painting_s,
-    between_s,
-    costs_of,
-    fitted,
-    overhead_page,
-    painting_s,
-    scaling_page,
-    simulated_speedup,
-)
+from bench import chunk, overhead, scaling
+from bench.overhead import Overhead, besides_painting_s, between_s, fitted
+from bench.scaling import Scaling, costs_of, painting_time_s, simulated_speedup
 from farm.contract.messages import FrameRecord, Manifest, Stage
 from farm.plan import make_plan
 
@@ -49,7 +40,7 @@ def test_painting_is_from_the_first_anchor_to_the_last_task_before_assembly() ->
         task(Stage.PLAN, 0, 0, 2), task(Stage.ANCHOR, 0, 3, 1), task(Stage.STYLIZE, 0, 4, 5),
         task(Stage.BLEND, 8, 9, 2), task(Stage.ASSEMBLE, 0, 11, 9),
     ]  # fmt: skip
-    assert painting_s(manifests) == 8
+    assert painting_time_s(manifests) == 8
 
 
 def test_the_simulation_gives_one_workers_time_back_and_no_more_than_two_can() -> None:
@@ -61,10 +52,10 @@ def test_the_simulation_gives_one_workers_time_back_and_no_more_than_two_can() -
         manifests.append(task(stage, start, at, took_s, frames))
         at += took_s
 
-    for chunk in plan.chunks:
-        then(Stage.ANCHOR, chunk.start, 3.0 if chunk.start % 16 == 0 else 1.0)
-    for chunk in plan.chunks:
-        then(Stage.STYLIZE, chunk.start, 7.0, 8)
+    for each in plan.chunks:
+        then(Stage.ANCHOR, each.start, 3.0 if each.start % 16 == 0 else 1.0)
+    for each in plan.chunks:
+        then(Stage.STYLIZE, each.start, 7.0, 8)
     for boundary in plan.boundaries:
         then(Stage.BLEND, boundary.start, 2.0, 4)
     costs = costs_of(plan, manifests)
@@ -73,11 +64,24 @@ def test_the_simulation_gives_one_workers_time_back_and_no_more_than_two_can() -
 
 
 def test_bars_and_pages() -> None:
-    overhead = Overhead(0.010, 0.2, 0.05, 2.5, {"decode": 1.25})
-    assert [bar.met for bar in overhead.bars()] == [True, False, True]
-    page = overhead_page(overhead, {"advance_s": 0.002, "advance_task_s": 5e-6}, "Today.")
+    costs = Overhead(0.010, 0.2, 0.05, 2.5, {"decode": 1.25})
+    assert [bar.met for bar in costs.bars()] == [True, False, True]
+    page = overhead.page(costs, {"advance_s": 0.002, "advance_task_s": 5e-6}, "Today.")
     assert "| decode | 1.25 |" in page
     assert "5 µs" in page
-    scaling = Scaling(9, (100.0, 52.0), (110.0, 66.0), 1.95)
-    assert [bar.met for bar in scaling.bars()] == [True, False]
-    assert "| whole job | 110.0 | 66.0 | 1.67 × |" in scaling_page(scaling, "Today.")
+    speed_up = Scaling(9, (100.0, 52.0), (110.0, 66.0), simulated=1.95, alone=2.0)
+    assert [bar.met for bar in speed_up.bars()] == [True, False]
+    page = scaling.page(speed_up, "Today.")
+    assert "| whole job | 110.0 | 66.0 | 1.67 × |" in page
+    assert "gains 0.96 of that" in page
+
+
+def test_a_chunks_worst_share_is_judged() -> None:
+    good = task(Stage.STYLIZE, 0, 0.0, 100.0, 48, paint=94.0, warp=3.0, wait=1.0, flow=20.0)
+    bad = task(Stage.STYLIZE, 48, 0.0, 50.0, 48, paint=40.0, warp=2.0)
+    assert [bar.met for bar in chunk.Chunks(480, 2, (good,)).bars()] == [True]
+    both = chunk.Chunks(480, 2, (good, bad))
+    assert [(bar.figure, bar.case, bar.met) for bar in both.bars()] == [("0.84", "chunk at 48", False)]
+    page = chunk.page(both, "Today.")
+    assert "| 48 | 48 | 50.00 | 40.00 | 2.00 | 0.00 | 84.0% |" in page
+    assert "| flow | 208.33 |" in page
