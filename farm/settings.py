@@ -26,6 +26,8 @@ NOT_CONFIGURED = "no farm configured: run `farm up`, or set FARM_REDIS_URL and F
 """What to say where `Settings.configured` is False."""
 
 HIDDEN = "***"
+CGROUP = Path("/sys/fs/cgroup")
+"""Where a container's limits stand (cgroup v2)."""
 DAY_S = 86400
 
 
@@ -33,10 +35,19 @@ def usable_cores() -> int:
     """CPU cores this process may use: its affinity, and its container's quota where there is one."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     try:
-        quota, period = Path("/sys/fs/cgroup/cpu.max").read_text().split()
+        quota, period = (CGROUP / "cpu.max").read_text().split()
         return max(1, min(cores, math.ceil(int(quota) / int(period))))
     except (OSError, ValueError):  # no cgroup v2, or "max"
         return max(1, cores)
+
+
+def usable_memory_bytes() -> int:
+    """Memory this process may use: the machine's, or its container's limit where that is less."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    try:
+        return min(machine, int((CGROUP / "memory.max").read_text()))
+    except (OSError, ValueError):  # no cgroup v2, or "max"
+        return machine
 
 
 @dataclass(frozen=True, slots=True, repr=False)

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farm.contract.errors import InvalidParameter
-from farm.settings import Settings
+from farm.settings import Settings, usable_memory_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -68,7 +68,7 @@ def choose_device(settings: Settings) -> Device:
     wanted = settings.device
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
         precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
-        return Device("cpu", f"cpu ({settings.threads} threads)", _machine_memory_bytes(), precision)
+        return Device("cpu", f"cpu ({settings.threads} threads)", usable_memory_bytes(), precision)
     if not torch.cuda.is_available():
         raise InvalidParameter(
             f"FARM_DEVICE={wanted}: torch sees no CUDA device; install the driver, or set FARM_DEVICE=cpu",
@@ -111,7 +111,3 @@ def _cuda_device(device: torch.device, precision: str) -> Device:
     if precision == "auto":
         precision = "bfloat16" if facts.major >= BFLOAT16_SINCE else "float32"
     return Device(str(device), facts.name, facts.total_memory, precision)
-
-
-def _machine_memory_bytes() -> int:
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")

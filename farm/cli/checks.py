@@ -183,7 +183,9 @@ def _worker(info: WorkerInfo) -> Iterator[Check]:
 def _weights(info: WorkerInfo) -> Iterator[Check]:
     default = Backbone.EFFICIENTNET_LITE0
     if default not in info.weights:
-        yield Check(f"  {info.name}", Verdict.FAIL, f"has no weights of {default}", "pip install 'farm[worker]' there")
+        yield Check(
+            f"  {info.name}", Verdict.FAIL, f"has no weights of {default}", "pip install '.[worker]' in its checkout"
+        )
     for name, sha256 in info.weights.items():
         wanted = WEIGHTS_SHA256.get(Backbone(name)) if name in list(Backbone) else None
         if wanted and not sha256.startswith(wanted):

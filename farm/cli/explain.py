@@ -43,8 +43,8 @@ def logs(
         str | None,
         typer.Option(
             "--chunk",
-            metavar="N",
-            help="Only of the chunk, boundary and segment that frame N is in.",
+            metavar="FRAME",
+            help="Only of the chunk, boundary and segment that this frame is in.",
             show_default=False,
         ),
     ] = None,

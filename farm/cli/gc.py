@@ -31,7 +31,7 @@ def gc(
 ) -> None:
     """Remove from the store what no job needs any more.
 
-    These are the frames of jobs that failed or were canceled, and media that no job names.
+    These are all but the request of jobs that failed or were canceled, and media that no job names.
     """
     from farm.client import Farm
     from farm.collect import Collector

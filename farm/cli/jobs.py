@@ -120,7 +120,7 @@ def fetch(
 
 
 def cancel(job: JobName = None, *, as_json: AsJson = False) -> None:
-    """Stop a job; the frames it has stay.
+    """Stop a job; the frames it has stay until `farm gc` removes them, a week later.
 
     `farm resume JOB` goes on from them.
     """
@@ -128,7 +128,7 @@ def cancel(job: JobName = None, *, as_json: AsJson = False) -> None:
 
 
 def pause(job: JobName = None, *, as_json: AsJson = False) -> None:
-    """Stop a job for now; the frames it has stay.
+    """Stop a job for now; the frames it has stay, and `farm gc` leaves them alone.
 
     `farm resume JOB` goes on from them.
     """

@@ -56,7 +56,8 @@ def render(
 ) -> None:
     """Paint a clip and write the film, from start to end.
 
-    Uses the farm that is configured; where none is, starts one on this machine and ends it after.
+    Uses the farm that is configured; where none is, starts one on this machine and ends it after. What it has painted
+    goes with it, also on Ctrl-C: for a long film start `farm up` first, and the same command goes on from there.
     """
     request = request_from(clip, style, params, size=size, chunk=chunk, codec=codec, crf=crf, again=again)
     check_target(output, request.output.suffix, clip)

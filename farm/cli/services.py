@@ -67,7 +67,13 @@ def down(*, as_json: AsJson = False) -> None:
 def worker(
     *,
     device: Annotated[
-        str | None, typer.Option("--device", metavar="cpu|cuda|cuda:N", help="Where to paint.", show_default=False)
+        str | None,
+        typer.Option(
+            "--device",
+            metavar="auto|cpu|cuda|cuda:N",
+            help="Where to paint; auto: on a GPU where there is one.",
+            show_default=False,
+        ),
     ] = None,
     threads: Annotated[
         int | None, typer.Option("--threads", metavar="N", help="CPU threads.", show_default=False)
@@ -107,7 +113,10 @@ def _become(module: str, **variables: object) -> NoReturn:
 def _require_installed(modules: tuple[str, ...], extra: str) -> None:
     missing = [name for name in modules if importlib.util.find_spec(name) is None]
     if missing:
-        raise StackError(f"{' and '.join(missing)} is not installed here; pip install 'farm[{extra}]'", part=extra)
+        raise StackError(
+            f"{' and '.join(missing)} is not installed here; pip install '.[{extra}]' in the farm's checkout",
+            part=extra,
+        )
 
 
 def _addresses(info: StackInfo) -> list[tuple[str, str]]:

@@ -66,7 +66,7 @@ class Output:
     """How the film is encoded."""
 
     codec: Codec = Codec.H264
-    crf: int = DEFAULT_CRF  # constant rate factor, 0 (lossless) to 51; not used by ffv1 and prores
+    crf: int = DEFAULT_CRF  # constant rate factor, 0 (best) to 51; not used by ffv1 and prores
 
     def __post_init__(self) -> None:
         if not isinstance(self.codec, Codec):

@@ -15,7 +15,9 @@ from importlib.util import find_spec
 from farm.contract.errors import StackError
 
 if find_spec("psutil") is None:
-    raise StackError("a private farm's parts are not installed here; pip install 'farm[stack,worker]'", part="psutil")
+    raise StackError(
+        "a private farm's parts are not installed here; pip install '.[stack,worker]' in its checkout", part="psutil"
+    )
 
 from farm.stack.stack import PARTS, PartInfo, Stack, StackEvent, StackInfo, private_stack
 

@@ -102,6 +102,8 @@ def _join(
         joint.finish()
         size_wh = stream.codec_context.width, stream.codec_context.height
     notices = [*tracks.notices, *time_notices(index, base)]
+    if index.color.wide:
+        notices.append("the clip is HDR or BT.2020; the film is BT.709 in 8 bits, its highlights rolled off")
     if joint.lost:
         notices.append(f"{joint.lost} broken packets of sound or subtitles are left out")
     return FilmInfo(joint.count, *size_wh, part.stat().st_size, tuple(notices))

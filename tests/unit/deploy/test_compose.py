@@ -60,7 +60,17 @@ def test_a_server_whose_users_are_missing_does_not_start(name: str, file: str) -
 def test_the_settings_know_every_variable() -> None:
     given = {key for service in SERVICES.values() for key in service.get("environment", {}) if key.startswith("FARM_")}
     assert given
-    assert given <= SETTINGS
+    assert given <= SETTINGS | {"FARM_LOG"}
+
+
+@pytest.mark.parametrize("name", ["coordinator", "worker", "worker-cpu"])
+def test_what_the_readme_names_reaches_every_part_from_the_env_file(name: str) -> None:
+    table = re.findall(r"^\| (`FARM_.*?) \|", (ROOT / "README.md").read_text(), re.MULTILINE)
+    named = {variable for row in table for variable in re.findall(r"FARM_\w+", row)}
+    inside = {"FARM_HOME", "FARM_CACHE_DIR", "FARM_WEIGHTS_DIR", "FARM_DEVICE"}  # the image's and the service's own
+    by_hand = {"FARM_QUEUES", "FARM_WORKER_NAME", "FARM_DEBUG"}
+    painters = {"FARM_THREADS", "FARM_MEMORY_MB", "FARM_PRECISION"} if name == "coordinator" else set()
+    assert named - inside - by_hand - painters <= SERVICES[name]["environment"].keys()
 
 
 def test_every_part_of_the_farm_has_the_same_visibility_timeout() -> None:

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from farm import settings as module
 from farm.contract.errors import InvalidParameter
-from farm.settings import Settings, usable_cores, without_secrets
+from farm.settings import Settings, usable_cores, usable_memory_bytes, without_secrets
 
 FULL = {
     "FARM_REDIS_URL": "rediss://user:p%40ss@redis.example:6380/2",
@@ -179,3 +180,16 @@ def test_settings_import_only_the_standard_library() -> None:
     code = "import sys, farm.settings; print([m for m in ('boto3', 'redis', 'celery', 'numpy') if m in sys.modules])"
     answer = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=True)
     assert answer.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("limit", "usable"), [("1073741824\n", 2**30), ("max\n", None), (None, None), ("9" * 18, None)]
+)
+def test_a_containers_memory_is_all_there_is(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, limit: str | None, usable: int | None
+) -> None:
+    monkeypatch.setattr(module, "CGROUP", tmp_path)
+    if limit is not None:
+        (tmp_path / "memory.max").write_text(limit)
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    assert usable_memory_bytes() == (usable or machine)

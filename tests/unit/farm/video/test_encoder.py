@@ -163,8 +163,10 @@ def test_subtitles_are_copied_into_matroska(clip_of, tmp_path):
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.HEVC, Codec.PRORES])
 def test_the_film_says_its_colours(tmp_path, tags, wanted, codec):
     clip = make_clip(tmp_path / "a.mkv", frames=2, codec="ffv1", pix_fmt="yuv444p", color=tags)
-    color = video.index(_film(clip.path, tmp_path, codec)[0]).color
+    film, _, result = _film(clip.path, tmp_path, codec)
+    color = video.index(film).color
     assert (color.primaries, color.transfer, color.matrix, color.range) == wanted
+    assert ["HDR" in notice for notice in result.notices] == ([True] if tags[0] == 9 else [])
 
 
 @pytest.mark.parametrize("codec", [Codec.H264, Codec.PRORES, Codec.FFV1])
