@@ -49,6 +49,7 @@ from farm.ledger import Lease, Ledger, TaskRecord, WorkerHealth
 from farm.settings import Settings
 from farm.store import Store
 from farm.tasklog import TaskLog
+from farm.video import FrameIndex
 
 log = logging.getLogger(__name__)
 
@@ -59,7 +60,7 @@ QUARANTINE_FAILURES = 3
 """So many different tasks that fail on a worker in a row put it in quarantine."""
 
 KEPT_JOBS = 4
-"""So many jobs' specs and plans are kept by a process."""
+"""So many jobs' specs, plans and indexes are kept by a process."""
 
 STORE_WAIT_S = 60.0
 """A worker that can't reach the store takes no other task for this long, unless the store answers before."""
@@ -277,21 +278,25 @@ class _Attempt:
 
 
 class Documents:
-    """Specs and plans, as the store has them: written once, so those of the jobs worked on last are kept.
+    """Specs, plans and frame indexes, as the store has them: written once, so those of the last few jobs are kept.
 
-    A plan of a million frames has megabytes, and every task needs it.
+    Those of a million frames have megabytes, and every task needs them.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
         self.spec = lru_cache(maxsize=KEPT_JOBS)(self._spec)
         self.plan = lru_cache(maxsize=KEPT_JOBS)(self._plan)
+        self.index = lru_cache(maxsize=KEPT_JOBS)(self._index)
 
     def _spec(self, job: str) -> Spec:
         return from_json(Spec, self._store.get(keys.spec(job)))
 
     def _plan(self, job: str) -> Plan:
         return from_json(Plan, self._store.get(keys.plan(job)))
+
+    def _index(self, job: str) -> FrameIndex:
+        return from_json(FrameIndex, self._store.get(keys.index(job)))
 
 
 class Run:
@@ -328,6 +333,11 @@ class Run:
     def plan(self) -> Plan:
         """The job's plan."""
         return self._documents.plan(self.job)
+
+    @property
+    def index(self) -> FrameIndex:
+        """The frame index of the job's source."""
+        return self._documents.index(self.job)
 
     def check(self) -> None:
         """Raise Interrupted if the work is to stop. Costs nothing: call it at every optimisation step."""

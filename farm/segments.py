@@ -6,6 +6,7 @@ chunks, so that it waits for no more tasks than it must.
 
 from __future__ import annotations
 
+from farm.contract.errors import PermanentError
 from farm.contract.plan import FrameRange, Plan
 
 SEGMENT_FRAMES = 96
@@ -29,5 +30,12 @@ def segments(plan: Plan) -> tuple[FrameRange, ...]:
 
 
 def segment_at(plan: Plan, start: int) -> FrameRange:
-    """The segment that begins at a frame."""
-    return next(segment for segment in segments(plan) if segment.start == start)
+    """The segment that begins at a frame. PermanentError where none does: another release cut the film elsewhere."""
+    for segment in segments(plan):
+        if segment.start == start:
+            return segment
+    raise PermanentError(
+        f"no segment begins at frame {start}: another release of the farm cut the film; let all coordinators be of one "
+        "release, then `farm retry` the job",
+        start=start,
+    )

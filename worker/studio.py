@@ -1,4 +1,4 @@
-"""What a worker process keeps between tasks: its device, loaded backbones, painters, frame indexes, media.
+"""What a worker process keeps between tasks: its device, loaded backbones, painters, media.
 
 A backbone is loaded once per process; a painter (the style's targets at every pyramid level) once per job.
 """
@@ -36,7 +36,6 @@ LOAD_LIMIT_S = 3600.0
 MEMORY_SHARE = 0.9
 """Of a device's memory, what is painted with where no limit is set: its driver and other kernels want some."""
 KEPT_PAINTERS = 2
-KEPT_INDEXES = 8
 KEPT_COLORS = 64
 COLOR_FRAMES = 8
 """Frames of a shot that its colours are taken from: a fade from black has others at its end."""
@@ -49,10 +48,11 @@ class Clip:
     path: Path
     index: FrameIndex
     size_wh: tuple[int, int]
+    on_beat: Callable[[], None]
 
     def frames(self, start: int, stop: int) -> Iterator[Frame]:
         """Source frames `[start, stop)`, each `(H, W, 3) uint8 sRGB` at the painted size."""
-        return decode(self.path, self.index, start, stop, self.size_wh)
+        return decode(self.path, self.index, start, stop, self.size_wh, self.on_beat)
 
 
 class Studio:
@@ -66,7 +66,6 @@ class Studio:
         self._media = MediaCache(store, settings.cache_dir)
         self._network = lru_cache(maxsize=2)(self._load_network)
         self._painters = _Kept[Painter](KEPT_PAINTERS)
-        self._indexes = _Kept[FrameIndex](KEPT_INDEXES)
         self._colors = _Kept[ColorStatistics](KEPT_COLORS)
 
     def painter(self, run: Run) -> Painter:
@@ -83,10 +82,9 @@ class Studio:
 
     def clip(self, run: Run) -> Clip:
         """The job's source."""
-        index = self._indexes.get(run.job.encode(), lambda: from_json(FrameIndex, self._store.get(keys.index(run.job))))
         # A long download is a sign of life, and can be stopped.
         source = self._media.path(run.spec.source, lambda _done, _total: run.check())
-        return Clip(source, index, (run.plan.width, run.plan.height))
+        return Clip(source, run.index, (run.plan.width, run.plan.height), run.check)
 
     def _shot_colors(self, run: Run) -> ColorStatistics:
         """The colours of the shot that the task's frame lies in, from frames spread over it.

@@ -170,8 +170,9 @@ class Coordinator:
             self.ledger.move_job(record.job, JobState.RENDERING)
             return
         self._queue(record, ASSEMBLE_TASK, tasks)
-        if not self._failed_for_good(record.job, tasks, ()) and _done(tasks, ASSEMBLE_TASK):
-            self.ledger.move_job(record.job, JobState.SUCCEEDED, finished_s=time.time())
+        if self._failed_for_good(record.job, tasks, ()) or not _done(tasks, ASSEMBLE_TASK):
+            return
+        if self.ledger.move_job(record.job, JobState.SUCCEEDED, finished_s=time.time()):
             self._drop_segments(record.job)
 
     def _drop_segments(self, job: str) -> None:

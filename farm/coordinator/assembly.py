@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import logging
 import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 from farm import __version__, sheet, video
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
+from farm.contract.errors import CorruptObject, InvalidInput, ObjectNotFound
 from farm.contract.messages import Manifest
 from farm.coordinator.picture import film_picture
 from farm.coordinator.report import build_report
@@ -22,6 +25,8 @@ from farm.png import png_bytes
 from farm.segments import SEGMENT_FRAMES, segments
 from farm.video import FrameIndex
 
+log = logging.getLogger(__name__)
+
 SHEET_FRAMES = 6
 
 
@@ -30,8 +35,8 @@ def assemble_job(run: Run, media: MediaCache) -> Outcome:
     spec, reader = run.spec, SegmentReader(run.store, run.job)
     with run.span("fetch"):
         source = media.path(spec.source, on_bytes=lambda *_: run.check())
-        index = from_json(FrameIndex, run.store.get(keys.index(run.job)))
         parts = _segments(run, reader)
+    index = run.index
     with tempfile.TemporaryDirectory(prefix="farm-assemble-") as folder:
         film = Path(folder) / ("film" + spec.output.suffix)
         # Sound that is encoded anew comes before the first frame and shows no sign of life; nor does it take so long.
@@ -52,7 +57,12 @@ def assemble_job(run: Run, media: MediaCache) -> Outcome:
             run.store.put_file(keys.output(run.job, film.name), film, on_progress=lambda *_: run.check())
     _write_pictures(run, source, index)
     with run.span("report"):
-        manifests = _manifests(run)
+        found = _manifests(run)
+        manifests = [item for item in found if item is not None]
+        if lost := len(found) - len(manifests):
+            joint = replace(
+                joint, notices=(*joint.notices, f"the report lacks {lost} of the tasks: what they noted is damaged")
+            )
         picture = film_picture(run, parts, style_losses(manifests, run.plan))
     report = build_report(run.spec, run.plan, index, joint, manifests, dict(run.timings_s), picture)
     run.store.put(keys.output(run.job, "report.json"), to_json(report), "application/json")
@@ -85,10 +95,16 @@ def _seconds(index: FrameIndex) -> float:
     return float((index.pts[-1] - index.pts[0] + index.last_duration) * index.seconds_per_tick)
 
 
-def _manifests(run: Run) -> list[Manifest]:
-    def read(key: str) -> Manifest:
+def _manifests(run: Run) -> list[Manifest | None]:
+    """What every task of the job noted; None for one that is damaged: the report is no reason to lose a film."""
+
+    def read(key: str) -> Manifest | None:
         run.check()
-        return from_json(Manifest, run.store.get(key))
+        try:
+            return from_json(Manifest, run.store.get(key))
+        except (CorruptObject, InvalidInput, ObjectNotFound) as error:
+            log.warning("not in the report: %s", error, extra={"job": run.job})
+            return None
 
     with ThreadPoolExecutor(READERS, thread_name_prefix="manifests") as pool:
         return list(pool.map(read, run.store.list(keys.manifests(run.job))))
@@ -108,7 +124,7 @@ def _write_pictures(run: Run, source: Path, index: FrameIndex) -> None:
     pairs = []
     for number in numbers:
         run.check()
-        content = next(video.decode(source, index, number, number + 1, (plan.width, plan.height)))
+        content = next(video.decode(source, index, number, number + 1, (plan.width, plan.height), run.check))
         pairs.append((number, content, reader.frame(final.stored(number))))
     spec = run.spec
     lines = [

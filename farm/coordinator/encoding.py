@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from farm import __version__, video
 from farm.contract import keys
-from farm.contract.codec import from_json, to_json
+from farm.contract.codec import to_json
 from farm.contract.errors import CorruptObject
 from farm.contract.messages import FrameRecord
 from farm.contract.plan import FrameRange
@@ -20,7 +20,6 @@ from farm.frames import read_final_frames
 from farm.media import MediaCache
 from farm.segments import segment_at
 from farm.store import file_sha256
-from farm.video import FrameIndex
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +34,7 @@ def encode_job_segment(run: Run, media: MediaCache) -> Outcome:
     segment = segment_at(plan, run.message.start)
     with run.span("fetch"):
         source = media.path(spec.source, on_bytes=lambda *_: run.check())
-        index = from_json(FrameIndex, run.store.get(keys.index(run.job)))
+    index = run.index
     with (
         tempfile.TemporaryDirectory(prefix="farm-segment-") as folder,
         SegmentWatcher(run, segment, source, index) as watcher,

@@ -54,7 +54,7 @@ class SegmentWatcher:
         self.start = segment.start if segment.start in cuts else segment.start - 1
         """First frame needed: the one before the segment, but at a cut, as no step over one is measured."""
         self._run = run
-        self._contents = video.decode(source, index, self.start, segment.stop, (plan.width, plan.height))
+        self._contents = video.decode(source, index, self.start, segment.stop, (plan.width, plan.height), run.check)
         self._film = FilmMeasurer(other_method(run.spec.params.flow), cuts, segment.start)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="measure")
         self._pending: deque[Future[None]] = deque()

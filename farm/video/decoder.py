@@ -8,7 +8,7 @@ keyframe is tried, and at last the start of the clip.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,10 +33,12 @@ def decode(
     start: int,
     stop: int,
     size_wh: tuple[int, int] | None = None,
+    on_beat: Callable[[], None] = lambda: None,
 ) -> Iterator[NDArray[np.uint8]]:
     """Frames `[start, stop)` in order, each (H, W, 3) uint8 sRGB, as shown, scaled to `size_wh` (None: as it is).
 
-    The decoder gets what the index says the clip needs, and no more.
+    The decoder gets what the index says the clip needs, and no more. `on_beat` hears of every picture, also of those
+    passed over on the way to `start`, which are many in a clip that can't be sought in; what it raises ends the work.
     """
     if not 0 <= start <= stop <= index.frame_count:
         raise InvalidParameter(
@@ -44,21 +46,23 @@ def decode(
         )
     size = size_wh or (index.width, index.height)
     converter = Converter()
-    for frame in _exact(path, index, start, stop, planned_limits(index)):
+    for frame in _exact(path, index, start, stop, planned_limits(index), on_beat):
         yield converter.rgb(frame, index.orientation, index.color, size)
 
 
-def _exact(path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits) -> Iterator[VideoFrame]:
+def _exact(
+    path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits, on_beat: Callable[[], None]
+) -> Iterator[VideoFrame]:
     """The pictures `[start, stop)`, by the nearest keyframe that leads there, else by counting from the start."""
     done = start
     for seek_pts in _seek_points(index, start):
         if done == stop:
             return
-        for frame in _from_keyframe(path, index, done, stop, limits, seek_pts=seek_pts):
+        for frame in _from_keyframe(path, index, done, stop, limits, on_beat, seek_pts=seek_pts):
             yield frame
             done += 1
     if done < stop:
-        yield from _from_start(path, index, done, stop, limits)
+        yield from _from_start(path, index, done, stop, limits, on_beat)
 
 
 def _seek_points(index: FrameIndex, start: int) -> tuple[int, ...]:
@@ -71,7 +75,14 @@ def _seek_points(index: FrameIndex, start: int) -> tuple[int, ...]:
 
 
 def _from_keyframe(
-    path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits, *, seek_pts: int
+    path: Path | str,
+    index: FrameIndex,
+    start: int,
+    stop: int,
+    limits: Limits,
+    on_beat: Callable[[], None],
+    *,
+    seek_pts: int,
 ) -> Iterator[VideoFrame]:
     """The pictures from `start` for as long as they are those of the index; stops at the first that is not."""
     with reading(path, limits) as (container, stream):
@@ -81,6 +92,7 @@ def _from_keyframe(
             return
         wanted = start
         for frame in decoded(container, stream):
+            on_beat()
             if frame.pts is None or (wanted == start and frame.pts < index.pts[start]):
                 continue
             if frame.pts != index.pts[wanted] or checksum(frame) != index.checksums[wanted]:
@@ -91,10 +103,13 @@ def _from_keyframe(
                 return
 
 
-def _from_start(path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits) -> Iterator[VideoFrame]:
+def _from_start(
+    path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits, on_beat: Callable[[], None]
+) -> Iterator[VideoFrame]:
     number = 0
     with reading(path, limits) as (container, stream):
         for frame in decoded(container, stream):
+            on_beat()
             if index.seekable and frame.pts != index.pts[number]:
                 break
             if number >= start:

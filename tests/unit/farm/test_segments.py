@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from farm.contract.errors import PermanentError
 from farm.contract.params import Coherence
 from farm.contract.plan import FrameRange
 from farm.plan import make_plan
@@ -58,3 +60,10 @@ def test_segments_are_whole_chunks_cover_each_frame_once_and_none_is_short(
 def test_the_segments_of_a_film_of_two_hours_are_found_at_once() -> None:
     plan = make_plan(172_800, (64, 48), range(0, 172_800, 100), 48, 6, "x")
     assert segments(plan)[-1] == FrameRange(172_700, 172_800)
+
+
+def test_a_segment_that_another_release_cut_is_refused_in_one_line() -> None:
+    plan = make_plan(288, (64, 48), (), 48, 2, "x")
+    assert segment_at(plan, 96) == FrameRange(96, 192)
+    with pytest.raises(PermanentError, match=r"no segment begins at frame 80: .*of one release"):
+        segment_at(plan, 80)

@@ -149,6 +149,35 @@ def test_a_finished_film_does_not_need_its_segments(painted: PaintedJob, tmp_pat
     assert bench.state == (JobState.SUCCEEDED, "")
 
 
+def test_a_film_that_is_canceled_as_it_is_done_keeps_its_segments(painted: PaintedJob, tmp_path: Path) -> None:
+    bench = Bench(painted, tmp_path)
+    bench.coordinator.advance(bench.job)
+    while bench.queue:
+        bench.step()
+        if bench.done[-1] != ASSEMBLE_TASK:
+            bench.coordinator.advance(bench.job)
+    seen = bench.ledger.job(bench.job)
+    assert seen is not None
+    assert seen.state is JobState.ASSEMBLING
+    bench.ledger.move_job(bench.job, JobState.CANCELING)
+    bench.coordinator._assemble(seen)  # it had looked before the cancel came
+    assert len(bench.segment_keys()) == 6
+
+
+@pytest.mark.parametrize("harm", [truncate, lambda store, key: store.put(key, b"{}")])
+def test_a_damaged_note_of_a_task_is_no_reason_to_lose_the_film(
+    painted: PaintedJob, tmp_path: Path, harm: Callable[[MemoryStore, str], None]
+) -> None:
+    bench = Bench(painted, tmp_path)
+    key = keys.manifest(bench.job, TaskId(Stage.ANCHOR, painted.plan.chunks[1].start))
+    bench.before = lambda task: task == ASSEMBLE_TASK and harm(bench.store, key)
+    bench.work()
+    assert bench.state == (JobState.SUCCEEDED, "")
+    report = painted.job.report()
+    assert report["film"]["notices"] == ["the report lacks 1 of the tasks: what they noted is damaged"]
+    assert report["stages"]["anchor"]["tasks"] == len(painted.plan.chunks) - 1
+
+
 def segment_key(bench: Bench, suffix: str) -> str:
     return keys.segment_film(bench.job, 117, suffix)
 

@@ -104,6 +104,23 @@ def test_a_wrong_seek_is_noticed_and_mended(clip_of):
     assert _same(video.decode(clip.path, liar, 13, 20), whole[13:20])
 
 
+def test_pictures_passed_over_are_heard_of(clip_of):
+    clip, beats = clip_of("B-frames"), []
+    unseekable = replace(video.index(clip.path), seekable=False)
+    list(video.decode(clip.path, unseekable, 13, 16, on_beat=lambda: beats.append(None)))
+    assert len(beats) == 16
+
+
+def test_a_beat_may_end_the_decoding(clip_of):
+    clip = clip_of("B-frames")
+
+    def stop():
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        next(video.decode(clip.path, video.index(clip.path), 13, 16, on_beat=stop))
+
+
 def test_another_clip_than_the_indexed_one_is_refused(clip_of):
     index = video.index(clip_of("variable rate").path)
     with pytest.raises(InvalidClip, match="not the clip that was indexed"):
