@@ -157,7 +157,7 @@ def run_through(numbers: range, maker: Maker, place: Path, settings: Settings) -
         outcomes.add(item, outcome, seconds)
         shutil.rmtree(folder)
     assert set(psutil.Process().children()) <= before
-    assert len(listing(Path("/proc/self/fd"))) == files
+    assert len(listing(Path("/proc/self/fd"))) <= files  # fewer: other tests' connections were collected
     return outcomes
 
 
