@@ -24,7 +24,7 @@ from farm.video.clock import decode_times, film_times, time_notices
 from farm.video.encoder import film_file, film_profile
 from farm.video.profiles import Profile
 from farm.video.source import UNLIMITED, opened, packets
-from farm.video.timeline import FrameIndex, planned_limits
+from farm.video.timeline import FrameIndex, Sound, planned_limits
 from farm.video.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -41,6 +41,7 @@ class FilmInfo:
     height: int
     size_bytes: int
     notices: tuple[str, ...]  # for the artist: what could not be kept as it was
+    left_out: tuple[Sound, ...] = ()  # the clip's sound tracks that are not in the film
 
 
 def join_segments(
@@ -106,7 +107,7 @@ def _join(
         notices.append("the clip is HDR or BT.2020; the film is BT.709 in 8 bits, its highlights rolled off")
     if joint.lost:
         notices.append(f"{joint.lost} broken packets of sound or subtitles are left out")
-    return FilmInfo(joint.count, *size_wh, part.stat().st_size, tuple(notices))
+    return FilmInfo(joint.count, *size_wh, part.stat().st_size, tuple(notices), tracks.left_out)
 
 
 class _Joint:
