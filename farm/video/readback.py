@@ -147,17 +147,20 @@ def _check_order(path: Path | str, found: _Packets) -> None:
 
 
 def _check_times(path: Path | str, shown: Sequence[Fraction], source: FrameIndex, tick_s: Fraction) -> None:
+    before_s: Fraction | None = None
     for number, (got_s, wanted) in enumerate(zip(shown, source.film_pts, strict=True)):
         wanted_s = wanted * source.seconds_per_tick
-        if got_s != wanted_s and not _is_rounded(got_s, wanted_s, tick_s):
+        if got_s != wanted_s and not _is_rounded(got_s, wanted_s, tick_s, before_s):
             raise _mismatch(
                 path, f"frame {number} is shown at {float(got_s):.6f} s, in the clip at {float(wanted_s):.6f} s"
             )
+        before_s = got_s
 
 
-def _is_rounded(got_s: Fraction, wanted_s: Fraction, tick_s: Fraction) -> bool:
-    """Whether a container that can't hold the clip's ticks holds the nearest of its own."""
-    return (wanted_s / tick_s).denominator != 1 and abs(got_s - wanted_s) <= tick_s / 2
+def _is_rounded(got_s: Fraction, wanted_s: Fraction, tick_s: Fraction, before_s: Fraction | None) -> bool:
+    """Whether a container that can't hold the clip's ticks holds the nearest of its own, or the next that is free."""
+    nearest = (wanted_s / tick_s).denominator != 1 and abs(got_s - wanted_s) <= tick_s / 2
+    return nearest or (before_s is not None and before_s >= wanted_s - tick_s / 2 and got_s == before_s + tick_s)
 
 
 def _check_sound(path: Path | str, found: Sequence[Sound], source: FrameIndex, left_out: Sequence[Sound]) -> None:
