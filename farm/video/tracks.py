@@ -20,6 +20,7 @@ import av.error
 from av.codec.context import Flags
 from av.subtitles.subtitle import SubtitleSet
 
+from farm.video.faults import is_machine_fault
 from farm.video.source import packets
 from farm.video.timeline import Sound, SoundSpans
 
@@ -222,6 +223,8 @@ def _tried(film: OutputContainer, ways: list[AddTrack]) -> tuple[Track | None, s
             way(trial)
             trial.start_encoding()
         except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, av.error.FFmpegError) and is_machine_fault(error):
+                raise
             why = str(error)
         else:
             return way(film), ""
