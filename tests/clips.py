@@ -61,6 +61,8 @@ def make_clip(
     fps: Fraction | int = 25,
     size: tuple[int, int] = (96, 64),
     audio: str | None = None,
+    layout: str = "stereo",
+    heard: Sequence[int] | None = None,
     vfr: bool = False,
     rotation: int = 0,
     hflip: bool = False,
@@ -77,17 +79,23 @@ def make_clip(
     color: tuple[int, int, int, int] | None = None,
     audio_start_s: float = 0.0,
     pictures_from: Iterator[np.ndarray] | None = None,
+    pts: Sequence[int] | None = None,
 ) -> Clip:
     """Write a clip; the container follows the path's suffix.
 
     `rotation`: degrees counter-clockwise a player turns it; `start`: first PTS in ticks; `vfr`: frames last 1, 2,
-    3, 1 nominal durations; `audio`: an encoder, e.g. "aac"; `color`: (primaries, transfer, matrix, range) of H.273.
+    3, 1 nominal durations; `pts`: each frame's ticks, in the place of `start` and `vfr`; `audio`: an encoder, e.g.
+    "aac", of a tone in `layout`, in the channels `heard` (None: in all); `color`: (primaries, transfer,
+    matrix, range) of H.273.
     """
     fps = Fraction(fps)
     base = time_base or Fraction(
         1, 1000 if path.suffix in (".mkv", ".webm") else 90_000 if path.suffix == ".ts" else 12_800
     )
-    pts, last = _timeline(frames, fps, base, vfr=vfr, start=start)
+    if pts is None:
+        pts, last = _timeline(frames, fps, base, vfr=vfr, start=start)
+    else:
+        frames, last = len(pts), pts[-1] - pts[-2]
     options = {"strict": "experimental"}
     if path.suffix in (".mp4", ".mov"):
         options |= {"video_track_timescale": str(base.denominator), "movie_timescale": str(base.denominator)}
@@ -105,12 +113,12 @@ def make_clip(
             context.color_primaries, context.color_trc, context.colorspace, context.color_range = color
         if rotation or hflip:
             video.set_display_rotation(rotation, hflip=hflip)
-        sound = _add_sound(container, audio) if audio else None
+        sound = _add_sound(container, audio, layout) if audio else None
         titles = container.add_mux_stream("subrip") if subtitles else None
         container.start_encoding()
         seconds = float((pts[-1] + last - pts[0]) * base)
         if sound is not None:
-            _write_sound(container, sound, seconds, float(pts[0] * base) + audio_start_s)
+            _write_sound(container, sound, seconds, float(pts[0] * base) + audio_start_s, heard)
         for begin_s, end_s, text in subtitles:
             _write_title(container, titles, begin_s, end_s, text)
         _write_pictures(container, video, pts, last, pictures_from or pictures(frames, size, cuts))
@@ -148,20 +156,22 @@ def _write_pictures(container, video, pts, last, images) -> None:
     container.mux(video.encode(None))
 
 
-def _add_sound(container, codec: str):
+def _add_sound(container, codec: str, layout: str):
     sound = container.add_stream(codec, rate=RATE, options={"strict": "experimental"})  # FFmpeg's own vorbis
-    sound.codec_context.layout = "stereo"
+    sound.codec_context.layout = layout
     return sound
 
 
-def _write_sound(container, sound, seconds: float, start_s: float) -> None:
+def _write_sound(container, sound, seconds: float, start_s: float, heard: Sequence[int] | None) -> None:
     total = round(seconds * RATE)
-    wave = 0.3 * np.sin(2 * np.pi * 440 * np.arange(total) / RATE)
-    stereo = np.stack([wave, wave]).astype(np.float32)
+    wave = (0.3 * np.sin(2 * np.pi * 440 * np.arange(total) / RATE)).astype(np.float32)
+    context = sound.codec_context
     resampler = av.AudioResampler(
-        format=sound.codec_context.format, layout="stereo", rate=RATE, frame_size=sound.codec_context.frame_size or 1024
+        format=context.format, layout=context.layout, rate=RATE, frame_size=context.frame_size or 1024
     )
-    whole = av.AudioFrame.from_ndarray(stereo, format="fltp", layout="stereo")
+    volume = [heard is None or channel in heard for channel in range(context.layout.nb_channels)]
+    samples = np.outer(wave, np.array(volume, np.float32)).reshape(1, -1)
+    whole = av.AudioFrame.from_ndarray(samples, format="flt", layout=context.layout.name)
     whole.sample_rate, whole.time_base, whole.pts = RATE, Fraction(1, RATE), round(start_s * RATE)
     for frame in [*resampler.resample(whole), *resampler.resample(None)]:
         container.mux(sound.encode(frame))

@@ -20,6 +20,7 @@
     │   ├── CorruptObject          bytes read do not have the SHA-256 written      exit 1
     │   ├── FrameDamaged           a stored frame is lost, or another one          exit 1
     │   ├── DecoderFailed          a decoder crashed, hung or took too much        exit 2
+    │   ├── MachineFault           a full or broken disk, or no memory left        exit 1
     │   ├── TaskStuck              a task showed no sign of life                   exit 1
     │   ├── StackError             a part of the private farm did not start        exit 9
     │   └── WaitTimeout            waited as long as asked, not done yet           exit 10
@@ -156,6 +157,10 @@ class DecoderFailed(RetryableError):
     """The process that decoded a clip or a picture crashed, hung, or took more than it may. Facts: `path`."""
 
     exit_code = 2
+
+
+class MachineFault(RetryableError):
+    """This machine's disk is full or broken, or its memory is used up. Facts: `path`, `errno`."""
 
 
 class FrameDamaged(RetryableError):

@@ -52,7 +52,8 @@ def assemble_job(run: Run, media: MediaCache) -> Outcome:
                 on_frame=lambda count: _progress(run, count, index.frame_count),
             )
         with run.span("read_back"):
-            video.read_back(film, index, (run.plan.width, run.plan.height), on_beat=run.check)
+            size_wh = run.plan.width, run.plan.height
+            video.read_back(film, index, size_wh, left_out=joint.left_out, on_beat=run.check)
         with run.span("put"):
             run.store.put_file(keys.output(run.job, film.name), film, on_progress=lambda *_: run.check())
     _write_pictures(run, source, index)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 
 from farm.contract.plan import FrameRange
 from farm.video.timeline import FrameIndex
@@ -20,12 +20,31 @@ class Times:
 
 
 def film_times(index: FrameIndex, base: Fraction, frames: FrameRange | None = None) -> Times:
-    """The times of `frames` (None: of all) in `base`. The same ticks, whichever run of frames is asked for."""
+    """The times of `frames` (None: of all) in `base`. The same ticks, whichever run of frames is asked for.
+
+    Each frame has the nearest tick, or, where the one before has that or a later one, the tick after it.
+    """
     start, stop = (frames.start, frames.stop) if frames else (0, index.frame_count)
     ticks = index.seconds_per_tick / base
-    ends = index.pts[start : stop + 1] if stop < index.frame_count else (*index.pts[start:], _end(index))
-    rounded = [round((pts - index.origin) * ticks) for pts in ends]
-    return Times(base, tuple(rounded[:-1]), tuple(after - pts for pts, after in pairwise(rounded)))
+    if ticks.denominator == 1:
+        ends = index.pts[start : stop + 1] if stop < index.frame_count else (*index.pts[start:], _end(index))
+        apart = [(pts - index.origin) * ticks.numerator for pts in ends]
+    else:  # what a frame's tick is may hang on any frame before it
+        apart = _apart(index, ticks)[start : stop + 1]
+    return Times(base, tuple(apart[:-1]), tuple(after - pts for pts, after in pairwise(apart)))
+
+
+def _apart(index: FrameIndex, ticks: Fraction) -> list[int]:
+    """The ticks of all frames, and of the film's end."""
+    ends = (*index.pts, _end(index))
+    nearest = (_nearest((pts - index.origin) * ticks.numerator, ticks.denominator) for pts in ends)
+    return list(accumulate(nearest, lambda before, tick: max(tick, before + 1)))
+
+
+def _nearest(numerator: int, denominator: int) -> int:
+    """`round(Fraction(numerator, denominator))`, in a tenth of its time: films have a million frames."""
+    whole, rest = divmod(numerator, denominator)
+    return whole + (2 * rest > denominator or (2 * rest == denominator and whole % 2))
 
 
 def decode_times(pts: tuple[int, ...], reorder_frames: int) -> tuple[int, ...]:
@@ -48,7 +67,19 @@ def time_notices(index: FrameIndex, base: Fraction) -> tuple[str, ...]:
         notices.append(
             f"times are rounded to {base} s: the container counts no finer, the clip in {index.seconds_per_tick} s"
         )
+    late_s = _lateness_s(index, base)
+    if late_s > base:
+        notices.append(
+            f"frames are shown up to {float(late_s):.3f} s late: the clip shows some less than {base} s apart"
+        )
     return tuple(notices)
+
+
+def _lateness_s(index: FrameIndex, base: Fraction) -> Fraction:
+    """How much later than in the clip a frame is shown, at the most; negative where all are earlier."""
+    ticks = index.seconds_per_tick / base
+    shown = zip(film_times(index, base).pts, index.film_pts, strict=True)
+    return max(got * ticks.denominator - pts * ticks.numerator for got, pts in shown) * base / ticks.denominator
 
 
 def _end(index: FrameIndex) -> int:

@@ -20,11 +20,12 @@ from av.codec.context import Flags
 from av.container import Flags as ContainerFlags
 from av.video.reformatter import Interpolation, VideoReformatter
 
-from farm.contract.errors import FilmMismatch, InvalidClip, InvalidParameter
+from farm.contract.errors import FilmMismatch, InvalidParameter
 from farm.contract.plan import FrameRange
 from farm.contract.spec import Output
 from farm.video.clock import Times, film_times
 from farm.video.color import SWS_MATRIX, ColorTags
+from farm.video.faults import writing_failed
 from farm.video.profiles import THREADS, Profile, profile
 from farm.video.timeline import FrameIndex
 
@@ -47,7 +48,8 @@ def encode_segment(
 ) -> None:
     """Write `frames`, (H, W, 3) uint8 sRGB, H and W even, as the frames `segment` of the film of a clip with `index`.
 
-    `on_frame(count)` hears of every frame written. FilmMismatch where there are not as many frames as in the segment.
+    `on_frame(count)` hears of every frame written. FilmMismatch where there are not as many frames as in the segment;
+    MachineFault where the disk is full or broken, or there is no memory left.
     """
     file = Path(path)
     part = file.with_name(file.name + ".part")
@@ -57,7 +59,7 @@ def encode_segment(
             _write(film, iter(frames), how, index, segment, on_frame)
         part.replace(file)
     except av.error.FFmpegError as error:
-        raise InvalidClip(f"{file.name} can't be encoded: {error}; try --codec ffv1", path=str(path)) from error
+        raise writing_failed(error, f"{file.name} can't be encoded", part, output.codec, path=path) from error
     finally:
         part.unlink(missing_ok=True)
 

@@ -18,13 +18,14 @@ import av
 import av.error
 
 from farm.contract.codec import sha256_hex
-from farm.contract.errors import FilmMismatch, InvalidClip
+from farm.contract.errors import FilmMismatch
 from farm.contract.spec import Output
 from farm.video.clock import decode_times, film_times, time_notices
 from farm.video.encoder import film_file, film_profile
+from farm.video.faults import is_machine_fault, writing_failed
 from farm.video.profiles import Profile
 from farm.video.source import UNLIMITED, opened, packets
-from farm.video.timeline import FrameIndex, planned_limits
+from farm.video.timeline import FrameIndex, Sound, planned_limits
 from farm.video.tracks import Tracks
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ class FilmInfo:
     height: int
     size_bytes: int
     notices: tuple[str, ...]  # for the artist: what could not be kept as it was
+    left_out: tuple[Sound, ...] = ()  # the clip's sound tracks that are not in the film
 
 
 def join_segments(
@@ -58,7 +60,7 @@ def join_segments(
 
     `reorder_frames`: the most that any segment decodes a frame late, as `check_segment` found it. Each segment is asked
     for when the one before is written. `on_frame(count)` hears of every frame. FilmMismatch where the segments are not
-    of one film, or not all of it.
+    of one film, or not all of it; MachineFault where the disk is full or broken, or there is no memory left.
     """
     film = Path(path)
     part = film.with_name(film.name + ".part")
@@ -67,9 +69,8 @@ def join_segments(
         joint = _join(part, iter(segments), how, index, Path(source), reorder_frames, dict(metadata or {}), on_frame)
         part.replace(film)
     except av.error.FFmpegError as error:
-        raise InvalidClip(
-            f"{source} can't be made into {film.name}: {error}; try --codec ffv1", path=str(source)
-        ) from error
+        what = f"{source} can't be made into {film.name}"
+        raise writing_failed(error, what, part, output.codec, path=source) from error
     finally:
         part.unlink(missing_ok=True)
     return joint
@@ -106,7 +107,7 @@ def _join(
         notices.append("the clip is HDR or BT.2020; the film is BT.709 in 8 bits, its highlights rolled off")
     if joint.lost:
         notices.append(f"{joint.lost} broken packets of sound or subtitles are left out")
-    return FilmInfo(joint.count, *size_wh, part.stat().st_size, tuple(notices))
+    return FilmInfo(joint.count, *size_wh, part.stat().st_size, tuple(notices), tracks.left_out)
 
 
 class _Joint:
@@ -177,7 +178,9 @@ class _Joint:
         for packet in found:
             try:
                 self._film.mux(packet)
-            except av.error.FFmpegError:
+            except av.error.FFmpegError as error:
+                if is_machine_fault(error):
+                    raise
                 self.lost += 1
 
 

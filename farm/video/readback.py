@@ -66,12 +66,17 @@ def check_segment(
 
 
 def read_back(
-    path: Path | str, source: FrameIndex, size_wh: tuple[int, int] | None = None, *, on_beat: OnBeat = lambda: None
+    path: Path | str,
+    source: FrameIndex,
+    size_wh: tuple[int, int] | None = None,
+    *,
+    left_out: Sequence[Sound] = (),
+    on_beat: OnBeat = lambda: None,
 ) -> None:
     """Read the packets of the film at `path`, hold them against its clip's index; FilmMismatch at the first difference.
 
     Compared: number of frames, every frame's time, that decoders get them in order, size (where `size_wh` is given),
-    start and end of each sound track. `on_beat()` is called at every packet.
+    start and end of each sound track but those `left_out` of the film. `on_beat()` is called at every packet.
     """
     found, spans = _Packets(), SoundSpans()
     try:
@@ -91,7 +96,7 @@ def read_back(
         _check_size(path, size, size_wh)
     _check_order(path, found)
     _check_times(path, [pts * tick_s for pts in sorted(found.pts)], source, tick_s)
-    _check_sound(path, spans.sound(), source)
+    _check_sound(path, spans.sound(), source, left_out)
 
 
 @dataclass
@@ -142,24 +147,31 @@ def _check_order(path: Path | str, found: _Packets) -> None:
 
 
 def _check_times(path: Path | str, shown: Sequence[Fraction], source: FrameIndex, tick_s: Fraction) -> None:
+    before_s: Fraction | None = None
     for number, (got_s, wanted) in enumerate(zip(shown, source.film_pts, strict=True)):
         wanted_s = wanted * source.seconds_per_tick
-        if got_s != wanted_s and not _is_rounded(got_s, wanted_s, tick_s):
+        if got_s != wanted_s and not _is_rounded(got_s, wanted_s, tick_s, before_s):
             raise _mismatch(
                 path, f"frame {number} is shown at {float(got_s):.6f} s, in the clip at {float(wanted_s):.6f} s"
             )
+        before_s = got_s
 
 
-def _is_rounded(got_s: Fraction, wanted_s: Fraction, tick_s: Fraction) -> bool:
-    """Whether a container that can't hold the clip's ticks holds the nearest of its own."""
-    return (wanted_s / tick_s).denominator != 1 and abs(got_s - wanted_s) <= tick_s / 2
+def _is_rounded(got_s: Fraction, wanted_s: Fraction, tick_s: Fraction, before_s: Fraction | None) -> bool:
+    """Whether a container that can't hold the clip's ticks holds the nearest of its own, or the next that is free."""
+    nearest = (wanted_s / tick_s).denominator != 1 and abs(got_s - wanted_s) <= tick_s / 2
+    return nearest or (before_s is not None and before_s >= wanted_s - tick_s / 2 and got_s == before_s + tick_s)
 
 
-def _check_sound(path: Path | str, found: Sequence[Sound], source: FrameIndex) -> None:
-    if len(found) != len(source.sound):
-        raise _mismatch(path, f"it has {len(found)} sound tracks, the clip {len(source.sound)}")
+def _check_sound(path: Path | str, found: Sequence[Sound], source: FrameIndex, left_out: Sequence[Sound]) -> None:
+    kept = list(source.sound)
+    for sound in left_out:
+        kept.remove(sound)
+    if len(found) != len(kept):
+        without = f", {len(left_out)} of them left out" if left_out else ""
+        raise _mismatch(path, f"it has {len(found)} sound tracks, the clip {len(source.sound)}{without}")
     shift_us = round(source.origin * source.seconds_per_tick * 1_000_000)
-    for number, (got, wanted) in enumerate(zip(found, source.sound, strict=True)):
+    for number, (got, wanted) in enumerate(zip(found, kept, strict=True)):
         for what, got_us, wanted_us in (
             ("starts", got.start_us, wanted.start_us),
             ("ends", got.stop_us, wanted.stop_us),

@@ -1,14 +1,18 @@
 """Sound and subtitles of the clip on their way to the film.
 
 Copied packet by packet where the film's container can hold them, encoded anew where it can't, left out only where
-neither works; the last two with a notice for the artist.
+neither works; the last two with a notice for the artist. Each way is tried in a throw-away film first: the real one
+keeps a stream once it has it, and one that its container or encoder refuses would cost the whole film.
 """
 
 from __future__ import annotations
 
+import io
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from fractions import Fraction
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 import av
@@ -16,7 +20,9 @@ import av.error
 from av.codec.context import Flags
 from av.subtitles.subtitle import SubtitleSet
 
+from farm.video.faults import is_machine_fault
 from farm.video.source import packets
+from farm.video.timeline import Sound, SoundSpans
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -28,6 +34,8 @@ if TYPE_CHECKING:
 
 _TEXT_TITLES = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "text", "mov_text"})
 _BIT_RATE_PER_CHANNEL = 96_000
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+"""By number of channels, what every encoder of ours and every player knows; all others become stereo."""
 _PLAIN_ASS_HEADER = b"""[Script Info]
 ScriptType: v4.00+
 PlayResX: 384
@@ -134,6 +142,10 @@ class EncodedTitles:
         return []
 
 
+AddTrack = Callable[["OutputContainer"], Track]
+"""One way of getting a track into a film."""
+
+
 class Tracks:
     """All sound and subtitle tracks of a clip, pulled as the film's clock goes on."""
 
@@ -144,9 +156,15 @@ class Tracks:
             track = self._track(stream, film, container, shift_s)
             if track is not None:
                 self._tracks[stream.index] = track
-        streams = [stream for stream in source.streams if stream.index in self._tracks]
-        self._packets = packets(source, *streams) if streams else iter(())
+        wanted = [item for item in source.streams if item.index in self._tracks or item.type == "audio"]
+        self._packets = packets(source, *wanted) if wanted else iter(())
         self._waiting: list[Packet] = []
+        self._left_out = SoundSpans()
+
+    @property
+    def left_out(self) -> tuple[Sound, ...]:
+        """The clip's sound that is not in the film; complete after `rest`."""
+        return self._left_out.sound()
 
     def until(self, time_s: Fraction) -> Iterator[Packet]:
         """The film's packets due up to `time_s`, in order of time."""
@@ -158,7 +176,9 @@ class Tracks:
             packet = next(self._packets, None)
             if packet is None:
                 return
-            if packet.size or packet.pts is not None:
+            if packet.stream.index not in self._tracks:
+                self._left_out.add(packet)
+            elif packet.size or packet.pts is not None:
                 self._waiting += self._tracks[packet.stream.index].feed(packet)
 
     def rest(self) -> Iterator[Packet]:
@@ -176,20 +196,46 @@ class Tracks:
             return None
         codec = stream.codec_context.codec.canonical_name
         encoder = container.sound_encoder if kind == "sound" else container.title_encoder
-        try:
-            if codec in (container.sounds if kind == "sound" else container.titles):
-                return CopiedTrack(_copied_stream(stream, film), shift_s)
-            track = _encoded_sound(stream, film, encoder, shift_s) if kind == "sound" else None
-            if kind == "subtitles" and codec in _TEXT_TITLES:
-                track = _encoded_titles(stream, film, encoder, shift_s)
-        except (av.error.FFmpegError, ValueError) as error:
-            self.notices.append(f"{kind} track {stream.index} ({codec}) is left out: {error}")
-            return None
+        if codec in (container.sounds if kind == "sound" else container.titles):
+            copied, why = _tried(film, [partial(_copied, stream, shift_s)])
+            if copied is not None:
+                return copied
+        if kind == "sound":
+            track, why = _tried(film, _ways_to_encode_sound(stream, encoder, shift_s))
+            why = f"no {encoder} can be made of it ({why})"
+        elif codec in _TEXT_TITLES:
+            track, why = _tried(film, [partial(_encoded_titles, stream, encoder, shift_s)])
+        else:
+            track, why = None, f"{container.format} can't hold it"
         if track is None:
-            self.notices.append(f"{kind} track {stream.index} ({codec}) is left out: {container.format} can't hold it")
-            return None
-        self.notices.append(f"{kind} track {stream.index} becomes {encoder}: {container.format} can't hold {codec}")
+            self.notices.append(f"{kind} track {stream.index} ({codec}) is left out: {why}")
+        else:
+            self.notices.append(f"{kind} track {stream.index} becomes {encoder}: {container.format} can't hold {codec}")
         return track
+
+
+def _tried(film: OutputContainer, ways: list[AddTrack]) -> tuple[Track | None, str]:
+    """The track, added in the first way that a film like this one takes; or why it took none."""
+    why = ""
+    for way in ways:
+        trial = av.open(io.BytesIO(), "w", format=film.format.name)
+        try:
+            way(trial)
+            trial.start_encoding()
+        except (av.error.FFmpegError, ValueError) as error:
+            if isinstance(error, av.error.FFmpegError) and is_machine_fault(error):
+                raise
+            why = str(error)
+        else:
+            return way(film), ""
+        finally:
+            with suppress(av.error.FFmpegError):  # some containers take no end without a packet
+                trial.close()
+    return None, why
+
+
+def _copied(stream: Stream, shift_s: Fraction, film: OutputContainer) -> Track:
+    return CopiedTrack(_copied_stream(stream, film), shift_s)
 
 
 def _copied_stream(stream: Stream, film: OutputContainer) -> Stream:
@@ -205,22 +251,43 @@ def _carry(stream: Stream, copied: Stream) -> None:
     copied.disposition = stream.disposition
 
 
-def _encoded_sound(stream: Any, film: OutputContainer, encoder: str, shift_s: Fraction) -> Track:
+def _ways_to_encode_sound(stream: Any, encoder: str, shift_s: Fraction) -> list[AddTrack]:
+    """In the clip's own layout where it has one that players know, in the usual one of as many channels, in stereo.
+
+    AVI and Matroska name no layout for PCM: it is "2 channels", which AAC's encoder refuses.
+    """
+    own = stream.codec_context.layout
+    layouts = [_LAYOUTS.get(own.nb_channels, "stereo"), "stereo"]
+    if own.nb_channels in _LAYOUTS and not own.name.endswith("channels"):
+        layouts.insert(0, own.name)
+    return [partial(_encoded_sound, stream, encoder, layout, shift_s) for layout in dict.fromkeys(layouts)]
+
+
+def _encoded_sound(stream: Any, encoder: str, layout: str, shift_s: Fraction, film: OutputContainer) -> Track:
     source = stream.codec_context
     rates = av.Codec(encoder, "w").audio_rates
     rate = source.sample_rate if not rates or source.sample_rate in rates else 48_000
     sound = cast("av.AudioStream", film.add_stream(encoder, rate=rate))
-    sound.codec_context.layout = source.layout if source.layout.nb_channels in (1, 2, 6, 8) else "stereo"
+    sound.codec_context.layout = layout
     sound.codec_context.time_base = Fraction(1, rate)
     sound.codec_context.flags |= Flags.bitexact.value
     if encoder == "aac":
         sound.codec_context.bit_rate = _BIT_RATE_PER_CHANNEL * sound.codec_context.layout.nb_channels
     sound.codec_context.open()
+    _check_resampling(source, sound.codec_context)
     _carry(stream, sound)
     return EncodedSound(sound, shift_s)
 
 
-def _encoded_titles(stream: Any, film: OutputContainer, encoder: str, shift_s: Fraction) -> Track:
+def _check_resampling(source: Any, wanted: Any) -> None:
+    """Raise what FFmpeg says where it can't make the encoder's sound of the clip's: not every layout can be mixed."""
+    if source.format is not None:
+        frame = av.AudioFrame(source.format, source.layout, samples=1024)
+        frame.sample_rate = source.sample_rate
+        av.AudioResampler(wanted.format, wanted.layout, wanted.sample_rate).resample(frame)
+
+
+def _encoded_titles(stream: Any, encoder: str, shift_s: Fraction, film: OutputContainer) -> Track:
     titles = cast("Any", film.add_stream(encoder))
     source = stream.codec_context
     source.open(strict=False)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import struct
+from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
 
@@ -18,6 +19,7 @@ from farm import video
 from farm.contract.errors import FilmMismatch, InvalidParameter
 from farm.contract.plan import FrameRange
 from farm.contract.spec import Codec, Output
+from farm.video import profiles
 
 
 def _film(clip_path, folder, codec=Codec.H264, size_wh=None, joins=(), **more):
@@ -30,6 +32,15 @@ def _film(clip_path, folder, codec=Codec.H264, size_wh=None, joins=(), **more):
         film, video.decode(clip_path, index, 0, index.frame_count, size), index, clip_path, output, joins
     )
     return film, index, result
+
+
+def _levels(film):
+    """How loud each channel is, of 1."""
+    packed = av.AudioResampler(format="flt")
+    with av.open(str(film)) as container:
+        frames = [piece for frame in container.decode(audio=0) for piece in packed.resample(frame)]
+        channels = container.streams.audio[0].codec_context.layout.nb_channels
+    return np.concatenate([frame.to_ndarray().reshape(-1, channels) for frame in frames]).std(axis=0)
 
 
 def _times(path):
@@ -130,6 +141,74 @@ def test_sound_encoded_anew_stays_in_time(tmp_path):
     assert abs(sound.start_us - index.sound[0].start_us) < 30_000
     assert abs(sound.stop_us - index.sound[0].stop_us) < 30_000
     assert _times(film)[0] == Fraction(4, 10)
+
+
+@pytest.mark.parametrize("codec", [Codec.H264, Codec.FFV1, Codec.PRORES])
+@pytest.mark.parametrize("layout", ["mono", "stereo", "5.1", "7.1", "5.0"])
+@pytest.mark.parametrize(("suffix", "pictures"), [("avi", "mpeg4"), ("mkv", "libx264"), ("mov", "libx264")])
+def test_pcm_is_heard_whatever_its_container_calls_its_channels(tmp_path, suffix, pictures, layout, codec):
+    """AVI and Matroska call stereo "2 channels", which is no layout to AAC's encoder."""
+    clip = make_clip(tmp_path / f"a.{suffix}", codec=pictures, audio="pcm_s16le", layout=layout, frames=12)
+    film, index, result = _film(clip.path, tmp_path, codec, joins=(6,))
+    video.read_back(film, index, left_out=result.left_out)
+    assert result.left_out == ()
+    with av.open(str(film)) as container:
+        found = container.streams.audio[0].codec_context.layout
+    assert _levels(film)[:3].min() > 0.1  # the fourth is the LFE, which AAC keeps low
+    if codec is Codec.H264:
+        assert found.name == {"5.0": "stereo"}.get(layout, layout)
+    else:
+        assert found.nb_channels == av.AudioLayout(layout).nb_channels
+
+
+def test_channels_without_a_layout_keep_their_places(tmp_path):
+    clip = make_clip(tmp_path / "a.mkv", audio="pcm_s16le", layout="5.1", heard=(1,), frames=25)
+    film, _, _ = _film(clip.path, tmp_path)
+    assert [level > 0.1 for level in _levels(film)] == [False, True, False, False, False, False]
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mov"])
+def test_sound_that_can_not_be_encoded_is_left_out_with_a_notice_and_the_film_is_made(tmp_path, suffix):
+    """Nobody knows where nine speakers stand."""
+    clip = make_clip(tmp_path / f"a.{suffix}", audio="pcm_s16le", layout="9 channels")
+    film, index, result = _film(clip.path, tmp_path)
+    (notice,) = result.notices
+    assert notice.startswith("sound track 1 (pcm_s16le) is left out: no aac can be made of it (")
+    assert result.left_out == index.sound
+    video.read_back(film, index, left_out=result.left_out)
+    with pytest.raises(FilmMismatch, match="0 sound tracks, the clip 1"):
+        video.read_back(film, index)
+    with av.open(str(film)) as container:
+        assert [stream.type for stream in container.streams] == ["video"]
+
+
+def test_of_two_sound_tracks_the_one_that_goes_is_kept_and_read_back(tmp_path):
+    first = make_clip(tmp_path / "first.mkv", audio="pcm_s16le", layout="9 channels")
+    second = make_clip(tmp_path / "second.mkv", audio="pcm_s16le", frames=20)
+    both = tmp_path / "both.mkv"
+    with av.open(str(first.path)) as one, av.open(str(second.path)) as two, av.open(str(both), "w") as out:
+        streams = [(one, one.streams.video[0]), (one, one.streams.audio[0]), (two, two.streams.audio[0])]
+        copies = [out.add_stream_from_template(stream) for _, stream in streams]
+        for (container, stream), copy in zip(streams, copies, strict=True):
+            container.seek(0)
+            for packet in container.demux(stream):
+                if packet.dts is not None:
+                    packet.stream = copy
+                    out.mux(packet)
+    film, index, result = _film(both, tmp_path)
+    assert [sound.stop_us // 100_000 for sound in index.sound] == [9, 7]
+    assert result.left_out == index.sound[:1]
+    assert ["left out" in notice for notice in result.notices] == [True, False]
+    video.read_back(film, index, left_out=result.left_out)
+    assert len(video.index(film).sound) == 1
+
+
+def test_sound_that_the_muxer_does_not_take_after_all_is_encoded_anew(tmp_path, monkeypatch):
+    """MOV's muxer refuses Opus only when the header is written: too late, if it were the film's."""
+    monkeypatch.setattr(profiles, "MOV", replace(profiles.MOV, sounds=profiles.MOV.sounds | {"opus"}))
+    film, index, result = _film(make_clip(tmp_path / "a.mkv", audio="libopus").path, tmp_path, Codec.PRORES)
+    assert result.notices == ("sound track 1 becomes pcm_s16le: mov can't hold opus",)
+    video.read_back(film, index)
 
 
 def test_text_subtitles_become_those_of_mp4(clip_of, tmp_path):

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from fractions import Fraction
-from itertools import pairwise
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import numpy as np
 import pytest
 from clips import Clip, make_clip, pictures
 from films import write_film, write_segments
+from hypothesis import given
+from hypothesis import strategies as st
 
 from farm import video
 from farm.contract.errors import FilmMismatch
 from farm.contract.plan import FrameRange
 from farm.contract.spec import Codec, Output
-from farm.video.clock import decode_times, film_times
+from farm.video.clock import decode_times, film_times, time_notices
+from farm.video.color import ColorTags
 
 FRAMES, JOINS = 75, (25, 52)
 CLIPS: dict[str, dict[str, Any]] = {
@@ -123,6 +127,84 @@ def test_a_run_of_frames_has_the_times_it_has_in_the_film(tmp_path: Path) -> Non
     for start, stop in pairwise((0, *JOINS, FRAMES)):
         part = film_times(index, Fraction(1, 1000), FrameRange(start, stop))
         assert (part.pts, part.durations) == (whole.pts[start:stop], whole.durations[start:stop])
+
+
+CROWDED = (0, 1, 2, 3000, 3001, 6045, 6046, 6135, 9000, 12_000)
+"""In 1/90000 s: runs of frames that fall into one millisecond, and one that the run before it takes the place of."""
+
+
+@pytest.mark.parametrize("codec", list(Codec))
+@pytest.mark.parametrize("joins", [(), (4, 7)])
+def test_frames_that_fall_into_one_tick_of_the_container_are_shown_one_after_the_other(
+    tmp_path: Path, joins: tuple[int, ...], codec: Codec
+) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", pts=CROWDED, time_base=Fraction(1, 90_000))
+    index, output = video.index(clip.path), Output(codec)
+    assert index.pts == CROWDED
+    film = tmp_path / f"film{output.suffix}"
+    info = write_film(film, pictures(len(CROWDED)), index, clip.path, output, joins)
+    video.read_back(film, index, (96, 64))
+    found = video.index(film)
+    times = [pts * found.seconds_per_tick for pts in found.pts]
+    if codec is not Codec.FFV1:
+        assert times == [Fraction(pts, 90_000) for pts in CROWDED]
+        assert info.notices == ()
+        return
+    assert times == [Fraction(ms, 1000) for ms in (0, 1, 2, 33, 34, 67, 68, 69, 100, 133)]
+    assert [notice.split(":")[0] for notice in info.notices] == [
+        "times are rounded to 1/1000 s",
+        "frames are shown up to 0.002 s late",
+    ]
+
+
+def test_frames_moved_by_a_tick_at_the_most_need_no_second_notice(tmp_path: Path) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", pts=(0, 3000, 3001, 6000), time_base=Fraction(1, 90_000))
+    index = video.index(clip.path)
+    assert film_times(index, Fraction(1, 1000)).pts == (0, 33, 34, 67)
+    assert len(time_notices(index, Fraction(1, 1000))) == 1
+
+
+@given(
+    gaps=st.lists(st.integers(1, 200), min_size=1, max_size=60),
+    rate=st.sampled_from([90_000, 12_800, 1500, 1000, 600, 24]),
+    data=st.data(),
+)
+def test_a_containers_times_are_the_nearest_that_are_free(gaps: list[int], rate: int, data: st.DataObject) -> None:
+    pts = tuple(accumulate(gaps))
+    index, base = index_of(pts, rate), Fraction(1, 1000)
+    whole = film_times(index, base)
+    wanted, before = [], -(10**9)
+    for at in pts:
+        before = max(round(Fraction(at * 1000, rate)), before + 1)
+        wanted.append(before)
+    assert whole.pts == tuple(wanted)
+    assert min(whole.durations) >= 1
+    start = data.draw(st.integers(0, len(pts) - 1))
+    stop = data.draw(st.integers(start + 1, len(pts)))
+    part = film_times(index, base, FrameRange(start, stop))
+    assert (part.pts, part.durations) == (whole.pts[start:stop], whole.durations[start:stop])
+
+
+def index_of(pts: tuple[int, ...], rate: int) -> video.FrameIndex:
+    """The index of a clip whose frames are shown at `pts`, in 1/rate s."""
+    return video.FrameIndex(
+        time_base=(1, rate), pts=pts, last_duration=1, checksums=(0,) * len(pts), keyframe_pts=pts[:1], seekable=True,
+        width=96, height=64, coded_width=96, coded_height=64, pixel_aspect=(1, 1), orientation=video.Orientation(),
+        color=ColorTags(1, 1, 1, 1), average_rate=(25, 1), sound=(),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("moved", "to_ms"), [(3, 32), (4, 35), (5, 66), (8, 101)])
+def test_read_back_takes_no_other_tick_than_the_nearest_that_is_free(tmp_path: Path, moved: int, to_ms: int) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", pts=CROWDED, time_base=Fraction(1, 90_000))
+    index = video.index(clip.path)
+    meant = film_times(index, Fraction(1, 1000)).pts
+    wrong = index_of((*meant[:moved], to_ms, *meant[moved + 1 :]), 1000)
+    wrong = replace(wrong, last_duration=33)
+    film = tmp_path / "film.mkv"
+    write_film(film, pictures(len(CROWDED)), wrong, clip.path, Output(Codec.FFV1))
+    with pytest.raises(FilmMismatch, match=f"frame {moved} is shown at {to_ms / 1000:.6f} s"):
+        video.read_back(film, index)
 
 
 @pytest.fixture

@@ -1,0 +1,45 @@
+"""Whose fault it is that a film or a segment could not be written: the clip's, or the machine's."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from farm.contract.errors import FarmError, InvalidClip, MachineFault
+from farm.contract.spec import Codec
+
+if TYPE_CHECKING:
+    from av.error import FFmpegError
+
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
+_NO_MEMORY = (errno.ENOMEM, errno.EAGAIN)  # EAGAIN is a codec's thread that found none
+_MACHINES = (*_NO_ROOM, *_NO_MEMORY, errno.EIO)
+
+
+def is_machine_fault(error: FFmpegError) -> bool:
+    """Whether it says nothing about the clip: the same call may go through later, or elsewhere."""
+    return error.errno in _MACHINES
+
+
+def writing_failed(error: FFmpegError, what: str, part: Path, codec: Codec, *, path: Path | str) -> FarmError:
+    """What to raise where `part` could not be written; `what` says so in words: "a.mp4 can't be encoded".
+
+    `path`: the file to name where nothing is wrong with the machine.
+    """
+    if not is_machine_fault(error):
+        other = Codec.H264 if codec is Codec.FFV1 else Codec.FFV1
+        return InvalidClip(f"{what}: {error}; try --codec {other}", path=str(path))
+    file = (error.filename or str(part)).removeprefix("file:")
+    why = error.strerror or str(error)
+    if error.errno in _NO_ROOM:
+        free_gb = shutil.disk_usage(part.parent).free / 1e9
+        why = f"no room in {part.parent} ({why}): {free_gb:.1f} GB free; give the coordinator's TMPDIR more disk"
+    elif error.errno in _NO_MEMORY:
+        why = f"no memory ({why}); give the coordinator more"
+    else:
+        why = (
+            f"{file} can't be read or written ({why}); check the disk it is on, or give the coordinator another TMPDIR"
+        )
+    return MachineFault(f"{what}: {why}", path=file, errno=error.errno)
