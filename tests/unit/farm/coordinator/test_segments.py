@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -76,7 +77,7 @@ class Bench:
         message = self.queue.pop(0)
         self.before(message.task)
         work = encode_job_segment if message.stage is Stage.SEGMENT else assemble_job
-        assert self.executor.execute(message, lambda run: work(run, self.media))
+        assert self.executor.execute(message, lambda run: work(run, self.media, self.painted.work))
         self.done.append(message.task)
         self.after(message.task)
 
@@ -216,6 +217,19 @@ def test_a_damaged_segment_is_made_again_and_no_other(
     assert not any(item.error or item.damaged or item.attempt > 1 for item in tasks)
 
 
+def test_films_and_segments_lie_in_the_cache_folder_and_not_where_the_system_keeps_small_files(
+    painted: PaintedJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    bench, harms = Bench(painted, tmp_path), [lambda: truncate(bench.store, segment_key(bench, ".mp4"))]
+    bench.before = lambda task: task == ASSEMBLE_TASK and harms and harms.pop()()  # a repair fetches one, too
+    bench.work()
+    assert bench.state == (JobState.SUCCEEDED, "")
+    assert bench.done.count(TaskId(Stage.SEGMENT, 117)) == 2
+    work = painted.farm.settings.cache_dir / "work"
+    assert [path.name for path in work.iterdir()] == ["turn.lock"]
+
+
 def test_a_segment_whose_manifest_is_lost_is_made_again(painted: PaintedJob, tmp_path: Path) -> None:
     bench, task = Bench(painted, tmp_path), TaskId(Stage.SEGMENT, 117)
     left = [TaskId(Stage.SEGMENT, 244)]
@@ -271,7 +285,7 @@ def test_a_cancel_ends_a_segment_and_nothing_is_stored(painted: PaintedJob, tmp_
 
     message = TaskMessage(painted.job.name, Stage.SEGMENT, 117, 1)
     with pytest.raises(JobCanceled):
-        encode_job_segment(Run(message, painted.farm.store, painted.farm.ledger, check), media)
+        encode_job_segment(Run(message, painted.farm.store, painted.farm.ledger, check), media, painted.work)
     assert not list(painted.farm.store.list(keys.segments(painted.job.name)))
 
 
