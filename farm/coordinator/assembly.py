@@ -39,8 +39,7 @@ def assemble_job(run: Run, media: MediaCache, work: WorkFolders) -> Outcome:
     index = run.index
     with work.new("assemble") as folder:
         film = folder / ("film" + spec.output.suffix)
-        # Sound that is encoded anew comes before the first frame and shows no sign of life; nor does it take so long.
-        with run.span("join"), run.slow(_seconds(index)):
+        with run.span("join"), run.slow(_longest_s(index)):
             joint = video.join_segments(
                 film,
                 _films(run, reader, parts, folder),
@@ -90,9 +89,9 @@ def _films(run: Run, reader: SegmentReader, parts: Sequence[Segment], folder: Pa
         path.unlink()
 
 
-def _seconds(index: FrameIndex) -> float:
-    """How long the film plays."""
-    return float((index.pts[-1] - index.pts[0] + index.last_duration) * index.seconds_per_tick)
+def _longest_s(index: FrameIndex) -> float:
+    """How long the film or its longest sound plays: a join shows no sign of life at sound, but is faster than it."""
+    return max([index.duration_s, *((sound.stop_us - sound.start_us) / 1e6 for sound in index.sound)])
 
 
 def _manifests(run: Run) -> list[Manifest | None]:
