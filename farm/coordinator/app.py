@@ -59,7 +59,7 @@ def _coordinator() -> Coordinator:
 
 @lru_cache(maxsize=1)
 def _media() -> MediaCache:
-    return MediaCache(parts().store, settings.cache_dir)
+    return MediaCache.from_settings(parts().store, settings)
 
 
 @app.task(name=ADVANCE)
