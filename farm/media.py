@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import logging
 import os
+import shutil
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Self
 
 from filelock import FileLock, Timeout
 
 from farm.contract import keys
 from farm.contract.spec import Media
+from farm.settings import CACHE_GB, Settings
 from farm.store import OnBytes, Store
 
 log = logging.getLogger(__name__)
 
-DEFAULT_LIMIT_BYTES = 50 * 2**30
 STALE_PART_S = 3600.0
 """A download that nothing was added to for this long belongs to a process that died."""
 LOOK_S = 0.2
@@ -27,10 +29,15 @@ LOOK_S = 0.2
 class MediaCache:
     """Files of `media/` under a folder that processes may share: one downloads a file, the others wait for it."""
 
-    def __init__(self, store: Store, folder: Path, limit_bytes: int = DEFAULT_LIMIT_BYTES) -> None:
+    def __init__(self, store: Store, folder: Path, limit_bytes: int = CACHE_GB * 2**30) -> None:
         self._store = store
         self._folder, self._locks = folder / "media", folder / "locks"
         self._limit_bytes = limit_bytes
+
+    @classmethod
+    def from_settings(cls, store: Store, settings: Settings) -> Self:
+        """In the settings' cache folder, with its limit."""
+        return cls(store, settings.cache_dir, settings.cache_gb * 2**30)
 
     def path(self, media: Media, on_bytes: OnBytes | None = None) -> Path:
         """Where the media file lies on this machine; downloads and checks it the first time.
@@ -74,10 +81,12 @@ class MediaCache:
             lock.release()
 
     def _make_room(self, wanted_bytes: int) -> None:
+        """Drop what was used longest ago, until all fits the limit, and half the disk: others need the rest."""
+        limit_bytes = min(self._limit_bytes, shutil.disk_usage(self._folder).total // 2)
         files = sorted(self._files())
         held_bytes = sum(size_bytes for _, size_bytes, _ in files)
         for _, size_bytes, item in files:
-            if held_bytes + wanted_bytes <= self._limit_bytes:
+            if held_bytes + wanted_bytes <= limit_bytes:
                 return
             held_bytes -= size_bytes
             item.unlink(missing_ok=True)

@@ -29,6 +29,7 @@ HIDDEN = "***"
 CGROUP = Path("/sys/fs/cgroup")
 """Where a container's limits stand (cgroup v2)."""
 DAY_S = 86400
+CACHE_GB = 50
 
 
 def usable_cores() -> int:
@@ -63,6 +64,7 @@ class Settings:
     s3_addressing: str = "auto"  # FARM_S3_ADDRESSING: path, virtual, or auto (path where an endpoint is named)
     home: Path = field(default_factory=lambda: _home({}))  # FARM_HOME: the private farm's data
     cache_dir: Path = field(default_factory=lambda: _cache_dir({}))  # FARM_CACHE_DIR: may be deleted at any time
+    cache_gb: int = CACHE_GB  # FARM_CACHE_GB: GiB of clips and styles kept in it, and never more than half of its disk
     weights_dir: Path | None = None  # FARM_WEIGHTS_DIR: backbones' weights; None: torch's cache, or a download
     threads: int = field(default_factory=usable_cores)  # FARM_THREADS: CPU threads of one process
     device: str = "auto"  # FARM_DEVICE: auto, cpu, cuda, cuda:N
@@ -109,6 +111,7 @@ class Settings:
             s3_addressing=_matching(given, "FARM_S3_ADDRESSING", "auto", "path|virtual|auto", "path, virtual or auto"),
             home=home,
             cache_dir=_cache_dir(environ),
+            cache_gb=int(_number(given, "FARM_CACHE_GB", CACHE_GB, 1, 2**20, whole=True)),
             weights_dir=_path(given["FARM_WEIGHTS_DIR"]) if "FARM_WEIGHTS_DIR" in given else None,
             threads=int(_number(given, "FARM_THREADS", usable_cores(), 1, 4096, whole=True)),
             device=_matching(given, "FARM_DEVICE", "auto", r"auto|cpu|cuda(:\d{1,3})?", "auto, cpu, cuda or cuda:N"),

@@ -21,6 +21,7 @@ from farm.contract.plan import Plan
 from farm.contract.spec import Codec, Media, Output, Spec, Style
 from farm.coordinator.assembly import assemble_job
 from farm.coordinator.encoding import encode_job_segment
+from farm.coordinator.folders import WorkFolders
 from farm.coordinator.graph import ASSEMBLE_TASK
 from farm.executor import Run
 from farm.frames import FinalFrames
@@ -44,6 +45,11 @@ class PaintedJob:
     job: Job
     plan: Plan
 
+    @property
+    def work(self) -> WorkFolders:
+        """Where films lie on their way."""
+        return WorkFolders(self.farm.settings.cache_dir)
+
     def run(self, task: TaskId = ASSEMBLE_TASK) -> Run:
         """One of the job's tasks, as an executor runs it."""
         message = TaskMessage(self.job.name, task.stage, task.start, 1)
@@ -53,13 +59,13 @@ class PaintedJob:
         """Make the segments that begin at `starts` (none: all)."""
         for start in starts or [segment.start for segment in segments(self.plan)]:
             run = self.run(TaskId(Stage.SEGMENT, start))
-            outcome = encode_job_segment(run, media)
+            outcome = encode_job_segment(run, media, self.work)
             manifest = Manifest(self.job.name, Stage.SEGMENT, start, 1, "coordinator", "cpu", 1.0, 2.0, outcome.frames)
             self.farm.store.put(keys.manifest(self.job.name, manifest.task), to_json(manifest))
 
     def assemble(self, media: MediaCache) -> dict[str, Any]:
         """Join the segments; the job's report."""
-        assemble_job(self.run(), media)
+        assemble_job(self.run(), media, self.work)
         return dict(json.loads(self.farm.store.get(keys.output(self.job.name, "report.json"))))
 
     def finish(self) -> None:

@@ -63,7 +63,7 @@ class Studio:
         self.versions = {**versions(), "precision": device.precision}
         self._settings = settings
         self._store = store
-        self._media = MediaCache(store, settings.cache_dir)
+        self._media = MediaCache.from_settings(store, settings)
         self._network = lru_cache(maxsize=2)(self._load_network)
         self._painters = _Kept[Painter](KEPT_PAINTERS)
         self._colors = _Kept[ColorStatistics](KEPT_COLORS)

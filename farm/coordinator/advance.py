@@ -27,6 +27,7 @@ from farm.contract.errors import FarmError, ObjectNotFound, PermanentError
 from farm.contract.messages import STAGE_QUEUE, Priority, Queue, Stage, TaskId, TaskMessage
 from farm.contract.plan import Plan
 from farm.contract.states import JOB_LIVE, JobState, TaskState
+from farm.coordinator.folders import WorkFolders
 from farm.coordinator.graph import ASSEMBLE_TASK, PLAN_TASK, Graph, frames_by_task, task_graph
 from farm.coordinator.repair import Repair
 from farm.executor import QUARANTINE_FAILURES
@@ -185,7 +186,8 @@ class Coordinator:
     def _mended_tasks(self, job: str) -> dict[TaskId, TaskRecord]:
         """The job's tasks; those whose stored frames others found damaged are to be done again."""
         tasks = self.ledger.tasks(job)
-        return self.ledger.tasks(job) if Repair(job, self.store, self.ledger).mend(tasks) else tasks
+        repair = Repair(job, self.store, self.ledger, WorkFolders(self.settings.cache_dir))
+        return self.ledger.tasks(job) if repair.mend(tasks) else tasks
 
     def _cancel(self, record: JobRecord) -> None:
         if self._stand_down(record.job, TaskState.CANCELED):

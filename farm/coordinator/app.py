@@ -20,6 +20,7 @@ from farm.contract.codec import from_plain
 from farm.contract.errors import FarmError
 from farm.contract.messages import Queue, Stage, TaskId, TaskMessage
 from farm.coordinator.advance import Coordinator
+from farm.coordinator.folders import WorkFolders
 from farm.coordinator.turns import POOL_PROCESSES, Turns
 from farm.heartbeat import Heartbeat
 from farm.ledger import WorkerInfo
@@ -34,6 +35,7 @@ settings = Settings.load()
 name = process_name("coordinator")
 app = make_app(settings, "farm-coordinator")
 app.conf.broker_transport_options["queue_order_strategy"] = f"{Turns.__module__}:{Turns.__name__}"
+work = WorkFolders(settings.cache_dir)
 _shutting_down = multiprocessing.get_context("fork").Event()  # told to the pool's processes through the fork
 
 
@@ -57,7 +59,7 @@ def _coordinator() -> Coordinator:
 
 @lru_cache(maxsize=1)
 def _media() -> MediaCache:
-    return MediaCache(parts().store, settings.cache_dir)
+    return MediaCache.from_settings(parts().store, settings)
 
 
 @app.task(name=ADVANCE)
@@ -85,7 +87,7 @@ def segment(payload: dict[str, Any]) -> None:
     """Encode a segment of a film, measure and check it."""
     from farm.coordinator.encoding import encode_job_segment
 
-    parts().executor.execute(from_plain(TaskMessage, payload), lambda run: encode_job_segment(run, _media()))
+    parts().executor.execute(from_plain(TaskMessage, payload), lambda run: encode_job_segment(run, _media(), work))
 
 
 @app.task(name=STAGE_TASK[Stage.ASSEMBLE])
@@ -93,7 +95,7 @@ def assemble(payload: dict[str, Any]) -> None:
     """Join a film's segments and check it."""
     from farm.coordinator.assembly import assemble_job
 
-    parts().executor.execute(from_plain(TaskMessage, payload), lambda run: assemble_job(run, _media()))
+    parts().executor.execute(from_plain(TaskMessage, payload), lambda run: assemble_job(run, _media(), work))
 
 
 class SweepTimer:
@@ -155,6 +157,8 @@ def main() -> None:
         timer.stop()
         heartbeat.stop()
 
+    # Each process of the pool, when it starts: so also the one that follows one that ended itself.
+    signals.worker_process_init.connect(lambda **_: work.clear(), weak=False)
     signals.worker_ready.connect(ready, weak=False)
     signals.worker_shutting_down.connect(ending, weak=False)
     signals.worker_shutdown.connect(ended, weak=False)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -14,6 +13,7 @@ from farm.contract import keys
 from farm.contract.codec import from_json, to_json
 from farm.contract.errors import CorruptObject, InvalidInput, ObjectNotFound
 from farm.contract.messages import Manifest
+from farm.coordinator.folders import WorkFolders
 from farm.coordinator.picture import film_picture
 from farm.coordinator.report import build_report
 from farm.coordinator.segments import Segment, SegmentReader
@@ -30,20 +30,19 @@ log = logging.getLogger(__name__)
 SHEET_FRAMES = 6
 
 
-def assemble_job(run: Run, media: MediaCache) -> Outcome:
+def assemble_job(run: Run, media: MediaCache, work: WorkFolders) -> Outcome:
     """Write film, poster, contact sheet, figures, report and, last, `result.json`."""
     spec, reader = run.spec, SegmentReader(run.store, run.job)
     with run.span("fetch"):
         source = media.path(spec.source, on_bytes=lambda *_: run.check())
         parts = _segments(run, reader)
     index = run.index
-    with tempfile.TemporaryDirectory(prefix="farm-assemble-") as folder:
-        film = Path(folder) / ("film" + spec.output.suffix)
-        # Sound that is encoded anew comes before the first frame and shows no sign of life; nor does it take so long.
-        with run.span("join"), run.slow(_seconds(index)):
+    with work.new("assemble") as folder:
+        film = folder / ("film" + spec.output.suffix)
+        with run.span("join"), run.slow(_longest_s(index)):
             joint = video.join_segments(
                 film,
-                _films(run, reader, parts, Path(folder)),
+                _films(run, reader, parts, folder),
                 index=index,
                 source=source,
                 output=spec.output,
@@ -91,9 +90,9 @@ def _films(run: Run, reader: SegmentReader, parts: Sequence[Segment], folder: Pa
         path.unlink()
 
 
-def _seconds(index: FrameIndex) -> float:
-    """How long the film plays."""
-    return float((index.pts[-1] - index.pts[0] + index.last_duration) * index.seconds_per_tick)
+def _longest_s(index: FrameIndex) -> float:
+    """How long the film or its longest sound plays: a join shows no sign of life at sound, but is faster than it."""
+    return max([index.duration_s, *((sound.stop_us - sound.start_us) / 1e6 for sound in index.sound)])
 
 
 def _manifests(run: Run) -> list[Manifest | None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from farm.contract.codec import to_json
 from farm.contract.errors import CorruptObject
 from farm.contract.messages import FrameRecord
 from farm.contract.plan import FrameRange
+from farm.coordinator.folders import WorkFolders
 from farm.coordinator.picture import SegmentWatcher
 from farm.coordinator.segments import Segment, SegmentReader, segment_damaged
 from farm.executor import Outcome, Run
@@ -28,18 +28,15 @@ if TYPE_CHECKING:
 PROGRESS_EVERY = 8
 
 
-def encode_job_segment(run: Run, media: MediaCache) -> Outcome:
+def encode_job_segment(run: Run, media: MediaCache, work: WorkFolders) -> Outcome:
     """Store the segment that the task names, and what is known of it."""
     spec, plan = run.spec, run.plan
     segment = segment_at(plan, run.message.start)
     with run.span("fetch"):
         source = media.path(spec.source, on_bytes=lambda *_: run.check())
     index = run.index
-    with (
-        tempfile.TemporaryDirectory(prefix="farm-segment-") as folder,
-        SegmentWatcher(run, segment, source, index) as watcher,
-    ):
-        film = Path(folder) / f"{segment.start:08d}{spec.output.suffix}"
+    with work.new("segment") as folder, SegmentWatcher(run, segment, source, index) as watcher:
+        film = folder / f"{segment.start:08d}{spec.output.suffix}"
         with run.span("encode"):
             video.encode_segment(
                 film,

@@ -7,15 +7,14 @@ state: it may run twice, or end anywhere, as a frame is looked at again before a
 from __future__ import annotations
 
 import logging
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 from farm.contract import keys
 from farm.contract.errors import CorruptObject, FrameDamaged, ObjectNotFound
 from farm.contract.messages import Stage, StoredFrame, TaskId
 from farm.contract.states import TaskState
+from farm.coordinator.folders import WorkFolders
 from farm.coordinator.segments import SegmentReader
 from farm.frames import FrameReader, read_manifest
 from farm.ledger import Ledger, TaskRecord
@@ -32,6 +31,7 @@ class Repair:
     job: str
     store: Store
     ledger: Ledger
+    work: WorkFolders
 
     def mend(self, tasks: Mapping[TaskId, TaskRecord]) -> bool:
         """Set back who made what waiting tasks found damaged; whether any task was set back."""
@@ -89,8 +89,8 @@ class Repair:
             FrameReader(self.store, self.job).frame(stored)
             return
         reader = SegmentReader(self.store, self.job)
-        with tempfile.TemporaryDirectory(prefix="farm-repair-") as folder:
-            reader.film(reader.segment(stored.frame), Path(folder))
+        with self.work.new("repair") as folder:
+            reader.film(reader.segment(stored.frame), folder)
 
     def _objects_of_segment(self, stored: StoredFrame) -> list[str]:
         return list(self.store.list(keys.segment(self.job, stored.frame).removesuffix("json")))

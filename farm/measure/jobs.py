@@ -37,7 +37,7 @@ def measure_job(job: Job, *, against: Job | str | Path | None = None, on_frame: 
     store, spec = job.farm.store, job.spec
     plan = _plan(job)
     index = from_json(FrameIndex, store.get(keys.index(job.name)))
-    source = MediaCache(store, job.farm.settings.cache_dir).path(spec.source)
+    source = MediaCache.from_settings(store, job.farm.settings).path(spec.source)
     return measure_film(
         video.decode(source, index, 0, plan.frame_count, (plan.width, plan.height)),
         read_final_frames(store, job.name, plan),

@@ -60,12 +60,14 @@ def test_a_film_that_hangs_is_tried_again_by_a_new_process_and_one_that_is_slow_
     queue(1)
     until((tmp_path / "hung").exists, 60)
     stuck = int((tmp_path / "hung").read_text())
+    (work,) = (painted.farm.settings.cache_dir / "work").glob("segment-*")
     others = {child.pid for child in coordinator.children()} - {stuck}
     assert len(others) >= 2
     until(lambda: not psutil.pid_exists(stuck), STUCK_S + 20)
     record = ledger.task(job, task)
     assert record.error.startswith(f"no sign of life for {STUCK_S:.0f} s on {NAME}@")
     assert record.state is TaskState.RETRYING
+    until(lambda: not work.exists())  # the process that follows clears what it left
     queue(2)
     until(lambda: ledger.task(job, task).state is not TaskState.QUEUED)
     until(lambda: ledger.task(job, task).state is not TaskState.RUNNING, 90)

@@ -73,6 +73,14 @@ def test_what_the_readme_names_reaches_every_part_from_the_env_file(name: str) -
     assert named - inside - by_hand - painters <= SERVICES[name]["environment"].keys()
 
 
+@pytest.mark.parametrize("name", ["coordinator", "worker", "worker-cpu"])
+def test_clips_and_films_lie_on_a_volume_whose_limit_can_be_set(name: str) -> None:
+    (folder,) = re.findall(r"FARM_CACHE_DIR=(\S+)", (ROOT / "Dockerfile.worker").read_text())
+    volumes = dict(volume.split(":")[::-1] for volume in SERVICES[name]["volumes"])
+    assert volumes[folder] in COMPOSE["volumes"]
+    assert SERVICES[name]["environment"]["FARM_CACHE_GB"] == "${FARM_CACHE_GB:-}"
+
+
 def test_every_part_of_the_farm_has_the_same_visibility_timeout() -> None:
     timeouts = {
         SERVICES[name]["environment"]["FARM_VISIBILITY_TIMEOUT_S"] for name in ("coordinator", "worker", "worker-cpu")

@@ -138,6 +138,16 @@ def test_the_settings_know_every_variable(name: str) -> None:
     assert given <= SETTINGS
 
 
+@pytest.mark.parametrize("name", ["coordinator", "worker"])
+def test_the_cache_makes_room_long_before_the_kubelet_evicts_its_pod(name: str) -> None:
+    (folder,) = re.findall(r"FARM_CACHE_DIR=(\S+)", (ROOT / "Dockerfile.worker").read_text())
+    mounts = {mount["mountPath"]: mount["name"] for mount in container(name)["volumeMounts"]}
+    sizes = {volume["name"]: volume.get("emptyDir", {}).get("sizeLimit", "") for volume in WORKLOADS[name]["volumes"]}
+    volume_gb = int(sizes[mounts[folder]].removesuffix("Gi"))
+    settings = dict(line.split("=", 1) for line in KUSTOMIZATION["configMapGenerator"][0]["literals"])
+    assert 2 * int(settings["FARM_CACHE_GB"]) <= volume_gb
+
+
 @pytest.mark.parametrize("name", ["coordinator", "worker", "flower"])
 def test_each_part_connects_as_its_own_user(name: str) -> None:
     (url,) = re.findall(r"URL=(\S+)", secrets_of(f"{name}.env"))

@@ -4,12 +4,14 @@ import errno
 import fcntl
 import hashlib
 import os
+import shutil
 import subprocess
 import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from filelock import FileLock
@@ -18,6 +20,7 @@ from farm.contract import keys
 from farm.contract.errors import JobCanceled, ObjectNotFound
 from farm.contract.spec import Media
 from farm.media import MediaCache
+from farm.settings import Settings
 from farm.store import ObjectInfo, OnBytes
 from farm.testing import MemoryStore
 
@@ -52,6 +55,30 @@ def test_what_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
     os.utime(cache.path(old), (1, 1))
     os.utime(cache.path(kept), (2, 2))
     cache.path(new)
+    assert {path.read_bytes() for path in (tmp_path / "media").iterdir()} == {b"bbbb", b"cccc"}
+
+
+def test_the_settings_limit_is_the_caches(tmp_path: Path) -> None:
+    store = MemoryStore()
+    settings = Settings(home=tmp_path, cache_dir=tmp_path, cache_gb=1)
+    cache = MediaCache.from_settings(store, settings)
+    old = cache.path(stored(store, b"old"))
+    with old.open("r+b") as file:
+        file.truncate(2**30 - 3)  # a hole: takes no place
+    new = cache.path(stored(store, b"new"))
+    assert old.exists()
+    os.utime(new)
+    os.utime(old, (1, 1))
+    newest = cache.path(stored(store, b"4444"))
+    assert [path.exists() for path in (old, new, newest)] == [False, True, True]
+
+
+def test_half_of_the_disk_is_left_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: SimpleNamespace(total=16, used=0, free=16))
+    store = MemoryStore()
+    cache = MediaCache(store, tmp_path)
+    for number, name in enumerate((b"a", b"b", b"c"), start=1):
+        os.utime(cache.path(stored(store, name * 4)), (number, number))
     assert {path.read_bytes() for path in (tmp_path / "media").iterdir()} == {b"bbbb", b"cccc"}
 
 

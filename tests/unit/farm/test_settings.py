@@ -24,6 +24,7 @@ FULL = {
     "FARM_S3_ADDRESSING": "virtual",
     "FARM_HOME": "/srv/farm",
     "FARM_CACHE_DIR": "/var/cache/farm",
+    "FARM_CACHE_GB": "12",
     "FARM_WEIGHTS_DIR": "/srv/weights",
     "FARM_THREADS": "3",
     "FARM_DEVICE": "cuda:1",
@@ -61,6 +62,7 @@ def test_the_defaults() -> None:
     assert not settings.configured
     assert settings.home == Path("/home/ada/.local/share/farm")
     assert settings.cache_dir == Path("/home/ada/.cache/farm")
+    assert settings.cache_gb == 50
     assert (settings.s3_bucket, settings.device, settings.s3_addressing) == ("farm", "auto", "auto")
     assert (settings.visibility_timeout_s, settings.lease_s, settings.sweep_s) == (21600, 30.0, 5.0)
     assert settings.threads == usable_cores() >= 1
@@ -89,6 +91,8 @@ def test_xdg_directories_are_honoured_unless_relative() -> None:
         ("FARM_MEMORY_MB", "6G"),
         ("FARM_PRECISION", "half"),
         ("FARM_DEVICE", "cuda:"),
+        ("FARM_CACHE_GB", "0"),
+        ("FARM_CACHE_GB", "0.5"),
         ("FARM_LEASE_S", "nan"),
         ("FARM_LEASE_S", "inf"),
         ("FARM_SWEEP_S", "-1"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -14,6 +15,7 @@ import synthetic
 from harms import lose, truncate
 from painted_job import PaintedJob, memory_farm, paint_job
 
+from farm import video
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
 from farm.contract.errors import JobCanceled
@@ -27,10 +29,12 @@ from farm.coordinator.graph import ASSEMBLE_TASK, PLAN_TASK
 from farm.coordinator.picture import summary
 from farm.executor import Executor, Run
 from farm.frames import read_final_frames
+from farm.lease import LifeSigns
 from farm.measure import measure_job
 from farm.media import MediaCache
 from farm.segments import segments
 from farm.testing import MemoryStore
+from farm.video import FrameIndex, Sound
 
 CLIP = replace(synthetic.pan((96, 64), 330, 2.0), cuts=(117,))
 STARTS = (0, 117, 244)
@@ -76,7 +80,7 @@ class Bench:
         message = self.queue.pop(0)
         self.before(message.task)
         work = encode_job_segment if message.stage is Stage.SEGMENT else assemble_job
-        assert self.executor.execute(message, lambda run: work(run, self.media))
+        assert self.executor.execute(message, lambda run: work(run, self.media, self.painted.work))
         self.done.append(message.task)
         self.after(message.task)
 
@@ -216,6 +220,19 @@ def test_a_damaged_segment_is_made_again_and_no_other(
     assert not any(item.error or item.damaged or item.attempt > 1 for item in tasks)
 
 
+def test_films_and_segments_lie_in_the_cache_folder_and_not_where_the_system_keeps_small_files(
+    painted: PaintedJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "nowhere"))
+    bench, harms = Bench(painted, tmp_path), [lambda: truncate(bench.store, segment_key(bench, ".mp4"))]
+    bench.before = lambda task: task == ASSEMBLE_TASK and harms and harms.pop()()  # a repair fetches one, too
+    bench.work()
+    assert bench.state == (JobState.SUCCEEDED, "")
+    assert bench.done.count(TaskId(Stage.SEGMENT, 117)) == 2
+    work = painted.farm.settings.cache_dir / "work"
+    assert [path.name for path in work.iterdir()] == ["turn.lock"]
+
+
 def test_a_segment_whose_manifest_is_lost_is_made_again(painted: PaintedJob, tmp_path: Path) -> None:
     bench, task = Bench(painted, tmp_path), TaskId(Stage.SEGMENT, 117)
     left = [TaskId(Stage.SEGMENT, 244)]
@@ -259,6 +276,30 @@ def test_what_an_attempt_left_that_does_not_go_together_is_made_anew(painted: Pa
     assert bench.done.count(TaskId(Stage.SEGMENT, 117)) == 2
 
 
+@pytest.mark.parametrize(("sound_s", "patience_s"), [(7200.0, 7200.0), (2.0, 13.2)])
+def test_a_join_is_waited_for_as_long_as_film_and_sound_play(
+    painted: PaintedJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound_s: float, patience_s: float
+) -> None:
+    """At sound it shows no sign of life, and a short clip may have hours of it."""
+    store, job, signs = painted.farm.store, painted.job.name, LifeSigns()
+    media = MediaCache(store, tmp_path / "coordinator")
+    painted.encode(media)
+    index = from_json(FrameIndex, store.get(keys.index(job)))
+    assert index.duration_s == pytest.approx(13.2)
+    sounds = tuple(Sound("aac", -21_333, -21_333 + round(s * 1e6)) for s in (1.0, sound_s))
+    store.put(keys.index(job), to_json(replace(index, sound=sounds)))
+
+    def join(*_: object, **__: object) -> None:
+        assert signs.patience_s(5.0) == pytest.approx(patience_s)
+        raise JobCanceled("that was it")
+
+    monkeypatch.setattr(video, "join_segments", join)
+    run = Run(TaskMessage(job, Stage.ASSEMBLE, 0, 1), store, painted.farm.ledger, lambda: None, signs)
+    with pytest.raises(JobCanceled):
+        assemble_job(run, media, painted.work)
+    assert signs.patience_s(5.0) == 5.0
+
+
 def test_a_cancel_ends_a_segment_and_nothing_is_stored(painted: PaintedJob, tmp_path: Path) -> None:
     media = MediaCache(painted.farm.store, tmp_path / "coordinator")
     beats = 0
@@ -271,7 +312,7 @@ def test_a_cancel_ends_a_segment_and_nothing_is_stored(painted: PaintedJob, tmp_
 
     message = TaskMessage(painted.job.name, Stage.SEGMENT, 117, 1)
     with pytest.raises(JobCanceled):
-        encode_job_segment(Run(message, painted.farm.store, painted.farm.ledger, check), media)
+        encode_job_segment(Run(message, painted.farm.store, painted.farm.ledger, check), media, painted.work)
     assert not list(painted.farm.store.list(keys.segments(painted.job.name)))
 
 
