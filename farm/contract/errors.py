@@ -12,6 +12,7 @@
     │   ├── JobFailed              the job ended `failed` or `canceled`            exit 4
     │   ├── WeightsMismatch        this worker has other weights than the spec     exit 5
     │   ├── FilmMismatch           the film read back is not the film written      exit 6
+    │   │   └── SegmentsDiffer     its segments were encoded by different releases
     │   └── AccessDenied           the store or Redis refuses our credentials      exit 7
     ├── RetryableError             the same call may go through later
     │   ├── StoreUnavailable       the S3 server does not answer                   exit 8
@@ -125,6 +126,10 @@ class FilmMismatch(PermanentError):
     """The film read back is not the film that was written. Facts: `path`."""
 
     exit_code = 6
+
+
+class SegmentsDiffer(FilmMismatch):
+    """A film's segments were encoded by different releases: they can't be joined. Facts: `frames`."""
 
 
 class AccessDenied(PermanentError):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -11,19 +11,19 @@ from pathlib import Path
 from farm import __version__, sheet, video
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
-from farm.contract.errors import CorruptObject, InvalidInput, ObjectNotFound
+from farm.contract.errors import CorruptObject, InvalidInput, ObjectNotFound, SegmentsDiffer
 from farm.contract.messages import Manifest
 from farm.coordinator.folders import WorkFolders
 from farm.coordinator.picture import film_picture
 from farm.coordinator.report import build_report
 from farm.coordinator.segments import Segment, SegmentReader
 from farm.executor import Outcome, Run
-from farm.frames import READERS, FinalFrames, FrameReader
+from farm.frames import READERS, FinalFrames, FrameReader, read_final_frames
 from farm.measure import style_losses
 from farm.media import MediaCache
 from farm.png import png_bytes
 from farm.segments import SEGMENT_FRAMES, segments
-from farm.video import FrameIndex
+from farm.video import FilmInfo, FrameIndex
 
 log = logging.getLogger(__name__)
 
@@ -39,17 +39,12 @@ def assemble_job(run: Run, media: MediaCache, work: WorkFolders) -> Outcome:
     index = run.index
     with work.new("assemble") as folder:
         film = folder / ("film" + spec.output.suffix)
-        with run.span("join"), run.slow(_longest_s(index)):
-            joint = video.join_segments(
-                film,
-                _films(run, reader, parts, folder),
-                index=index,
-                source=source,
-                output=spec.output,
-                reorder_frames=max(part.reorder_frames for part in parts),
-                metadata={"title": spec.name, "comment": f"painted by the farm {__version__}, job {run.job}"},
-                on_frame=lambda count: _progress(run, count, index.frame_count),
-            )
+        with run.span("join"):
+            try:
+                joint = _joined(run, film, source, _films(run, reader, parts, folder), _latest(parts))
+            except SegmentsDiffer as error:
+                log.warning("encoded anew, all of it here: %s", error, extra={"job": run.job})
+                joint = _joined(run, film, source, *_encoded(run, folder))
         with run.span("read_back"):
             size_wh = run.plan.width, run.plan.height
             video.read_back(film, index, size_wh, left_out=joint.left_out, on_beat=run.check)
@@ -90,9 +85,39 @@ def _films(run: Run, reader: SegmentReader, parts: Sequence[Segment], folder: Pa
         path.unlink()
 
 
-def _longest_s(index: FrameIndex) -> float:
-    """How long the film or its longest sound plays: a join shows no sign of life at sound, but is faster than it."""
-    return max([index.duration_s, *((sound.stop_us - sound.start_us) / 1e6 for sound in index.sound)])
+def _latest(parts: Sequence[Segment]) -> int:
+    """The most places that any of them decodes a frame late."""
+    return max(part.reorder_frames for part in parts)
+
+
+def _encoded(run: Run, folder: Path) -> tuple[list[Path], int]:
+    """All segments encoded by this process, and the most places that any of them decodes a frame late."""
+    spec, plan, films, late = run.spec, run.plan, [], 0
+    for segment in segments(plan):
+        film = folder / f"{segment.start:08d}{spec.output.suffix}"
+        frames = read_final_frames(run.store, run.job, plan, segment)
+        video.encode_segment(
+            film, frames, index=run.index, segment=segment, output=spec.output, on_frame=lambda _count: run.check()
+        )
+        size_wh = plan.width, plan.height
+        late = max(late, video.check_segment(film, run.index, segment, spec.output, size_wh, on_beat=run.check))
+        films.append(film)
+    return films, late
+
+
+def _joined(run: Run, film: Path, source: Path, films: Iterable[Path], reorder_frames: int) -> FilmInfo:
+    spec, index = run.spec, run.index
+    return video.join_segments(
+        film,
+        films,
+        index=index,
+        source=source,
+        output=spec.output,
+        reorder_frames=reorder_frames,
+        metadata={"title": spec.name, "comment": f"painted by the farm {__version__}, job {run.job}"},
+        on_frame=lambda count: _progress(run, count, index.frame_count),
+        on_beat=run.check,
+    )
 
 
 def _manifests(run: Run) -> list[Manifest | None]:

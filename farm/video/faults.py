@@ -35,11 +35,11 @@ def writing_failed(error: FFmpegError, what: str, part: Path, codec: Codec, *, p
     why = error.strerror or str(error)
     if error.errno in _NO_ROOM:
         free_gb = shutil.disk_usage(part.parent).free / 1e9
-        why = f"no room in {part.parent} ({why}): {free_gb:.1f} GB free; give the coordinator's TMPDIR more disk"
+        why = (
+            f"no room in {part.parent} ({why}): {free_gb:.1f} GB free; give the coordinator's FARM_CACHE_DIR more disk"
+        )
     elif error.errno in _NO_MEMORY:
         why = f"no memory ({why}); give the coordinator more"
     else:
-        why = (
-            f"{file} can't be read or written ({why}); check the disk it is on, or give the coordinator another TMPDIR"
-        )
+        why = f"{file} can't be read or written ({why}); check its disk, or choose another FARM_CACHE_DIR"
     return MachineFault(f"{what}: {why}", path=file, errno=error.errno)

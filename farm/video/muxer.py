@@ -18,7 +18,7 @@ import av
 import av.error
 
 from farm.contract.codec import sha256_hex
-from farm.contract.errors import FilmMismatch
+from farm.contract.errors import FilmMismatch, SegmentsDiffer
 from farm.contract.spec import Output
 from farm.video.clock import decode_times, film_times, time_notices
 from farm.video.encoder import film_file, film_profile
@@ -55,18 +55,22 @@ def join_segments(
     reorder_frames: int,
     metadata: Mapping[str, str] | None = None,
     on_frame: Callable[[int], None] = lambda _count: None,
+    on_beat: Callable[[], None] = lambda: None,
 ) -> FilmInfo:
     """Write the film of the clip `source` with frame index `index` from all of its segments, in order.
 
     `reorder_frames`: the most that any segment decodes a frame late, as `check_segment` found it. Each segment is asked
-    for when the one before is written. `on_frame(count)` hears of every frame. FilmMismatch where the segments are not
-    of one film, or not all of it; MachineFault where the disk is full or broken, or there is no memory left.
+    for when the one before is written. `on_frame(count)` hears of every frame, `on_beat()` of every packet of sound and
+    subtitles. FilmMismatch where the segments are not of one film, or not all of it, SegmentsDiffer where they were not
+    encoded alike; MachineFault where the disk is full or broken, or there is no memory left.
     """
     film = Path(path)
     part = film.with_name(film.name + ".part")
     how = film_profile(index, output)
     try:
-        joint = _join(part, iter(segments), how, index, Path(source), reorder_frames, dict(metadata or {}), on_frame)
+        joint = _join(
+            part, iter(segments), how, index, Path(source), reorder_frames, dict(metadata or {}), on_frame, on_beat
+        )
         part.replace(film)
     except av.error.FFmpegError as error:
         what = f"{source} can't be made into {film.name}"
@@ -85,6 +89,7 @@ def _join(
     reorder_frames: int,
     metadata: dict[str, str],
     on_frame: Callable[[int], None],
+    on_beat: Callable[[], None],
 ) -> FilmInfo:
     base = how.container.time_base(index.seconds_per_tick)
     first = next(segments, None)
@@ -95,7 +100,7 @@ def _join(
         film = files.enter_context(film_file(part, how, base))
         film.metadata.update(metadata)
         stream = _video_stream(film, first, how, Fraction(*index.average_rate), base)
-        tracks = Tracks(clip, film, how.container, index.origin * index.seconds_per_tick)
+        tracks = Tracks(clip, film, how.container, index.origin * index.seconds_per_tick, on_beat)
         film.start_encoding()
         joint = _Joint(film, stream, tracks, index, base, reorder_frames, on_frame)
         for segment in chain((first,), segments):
@@ -136,9 +141,9 @@ class _Joint:
         start = self.count
         with opened(segment, UNLIMITED) as (container, stream):
             if (kind := _kind(stream)) != self._kind:
-                raise FilmMismatch(
+                raise SegmentsDiffer(
                     f"the segment at frame {start} is {kind}, the first one {self._kind}: they can't be joined; "
-                    "encode all of them on machines with one release of the farm",
+                    "encode all of them with one release of the farm",
                     frames=start,
                 )
             for packet in packets(container, stream):

@@ -147,10 +147,18 @@ AddTrack = Callable[["OutputContainer"], Track]
 
 
 class Tracks:
-    """All sound and subtitle tracks of a clip, pulled as the film's clock goes on."""
+    """All sound and subtitle tracks of a clip, pulled as the film's clock goes on; `on_beat` hears of each packet."""
 
-    def __init__(self, source: InputContainer, film: OutputContainer, container: Container, shift_s: Fraction) -> None:
+    def __init__(
+        self,
+        source: InputContainer,
+        film: OutputContainer,
+        container: Container,
+        shift_s: Fraction,
+        on_beat: Callable[[], None] = lambda: None,
+    ) -> None:
         self.notices: list[str] = []
+        self._on_beat = on_beat
         self._tracks: dict[int, Track] = {}
         for stream in source.streams:
             track = self._track(stream, film, container, shift_s)
@@ -176,6 +184,7 @@ class Tracks:
             packet = next(self._packets, None)
             if packet is None:
                 return
+            self._on_beat()
             if packet.stream.index not in self._tracks:
                 self._left_out.add(packet)
             elif packet.size or packet.pts is not None:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -15,7 +16,6 @@ import synthetic
 from harms import lose, truncate
 from painted_job import PaintedJob, memory_farm, paint_job
 
-from farm import video
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
 from farm.contract.errors import JobCanceled
@@ -29,12 +29,12 @@ from farm.coordinator.graph import ASSEMBLE_TASK, PLAN_TASK
 from farm.coordinator.picture import summary
 from farm.executor import Executor, Run
 from farm.frames import read_final_frames
-from farm.lease import LifeSigns
 from farm.measure import measure_job
 from farm.media import MediaCache
 from farm.segments import segments
 from farm.testing import MemoryStore
-from farm.video import FrameIndex, Sound
+from farm.video import encoder
+from farm.video.profiles import Profile
 
 CLIP = replace(synthetic.pan((96, 64), 330, 2.0), cuts=(117,))
 STARTS = (0, 117, 244)
@@ -168,6 +168,25 @@ def test_a_film_that_is_canceled_as_it_is_done_keeps_its_segments(painted: Paint
     assert len(bench.segment_keys()) == 6
 
 
+def test_segments_of_two_releases_are_encoded_anew_by_the_one_that_joins_them(
+    painted: PaintedJob, tmp_path: Path, undisturbed: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, ours = Bench(painted, tmp_path), encoder.profile
+
+    def of_another_release(*args: Any) -> Profile:
+        how = ours(*args)
+        return replace(how, options={**how.options, "refs": "2"})
+
+    def before(task: TaskId) -> None:
+        monkeypatch.setattr(encoder, "profile", of_another_release if task.start == 117 else ours)
+
+    bench.before = before
+    bench.work()
+    assert bench.state == (JobState.SUCCEEDED, "")
+    assert bench.film == undisturbed
+    assert bench.done == [*(TaskId(Stage.SEGMENT, start) for start in STARTS), ASSEMBLE_TASK]
+
+
 @pytest.mark.parametrize("harm", [truncate, lambda store, key: store.put(key, b"{}")])
 def test_a_damaged_note_of_a_task_is_no_reason_to_lose_the_film(
     painted: PaintedJob, tmp_path: Path, harm: Callable[[MemoryStore, str], None]
@@ -274,30 +293,6 @@ def test_what_an_attempt_left_that_does_not_go_together_is_made_anew(painted: Pa
     bench.work()
     assert bench.state == (JobState.SUCCEEDED, "")
     assert bench.done.count(TaskId(Stage.SEGMENT, 117)) == 2
-
-
-@pytest.mark.parametrize(("sound_s", "patience_s"), [(7200.0, 7200.0), (2.0, 13.2)])
-def test_a_join_is_waited_for_as_long_as_film_and_sound_play(
-    painted: PaintedJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sound_s: float, patience_s: float
-) -> None:
-    """At sound it shows no sign of life, and a short clip may have hours of it."""
-    store, job, signs = painted.farm.store, painted.job.name, LifeSigns()
-    media = MediaCache(store, tmp_path / "coordinator")
-    painted.encode(media)
-    index = from_json(FrameIndex, store.get(keys.index(job)))
-    assert index.duration_s == pytest.approx(13.2)
-    sounds = tuple(Sound("aac", -21_333, -21_333 + round(s * 1e6)) for s in (1.0, sound_s))
-    store.put(keys.index(job), to_json(replace(index, sound=sounds)))
-
-    def join(*_: object, **__: object) -> None:
-        assert signs.patience_s(5.0) == pytest.approx(patience_s)
-        raise JobCanceled("that was it")
-
-    monkeypatch.setattr(video, "join_segments", join)
-    run = Run(TaskMessage(job, Stage.ASSEMBLE, 0, 1), store, painted.farm.ledger, lambda: None, signs)
-    with pytest.raises(JobCanceled):
-        assemble_job(run, media, painted.work)
-    assert signs.patience_s(5.0) == 5.0
 
 
 def test_a_cancel_ends_a_segment_and_nothing_is_stored(painted: PaintedJob, tmp_path: Path) -> None:

@@ -94,6 +94,22 @@ def test_ffv1_is_lossless(clip_of, tmp_path):
     assert all((a == b).all() for a, b in zip(before, after, strict=True))
 
 
+def test_a_join_shows_signs_of_life_at_sound_and_may_be_ended_there(clip_of, tmp_path):
+    """A short clip may have hours of it."""
+    clip, beats = clip_of("constant rate with sound"), []
+    index, output = video.index(clip.path), Output()
+    frames = list(video.decode(clip.path, index, 0, index.frame_count))
+    write_film(tmp_path / "film.mp4", frames, index, clip.path, output, on_beat=lambda: beats.append(None))
+    assert len(beats) >= len(_packets(clip.path, "audio"))
+
+    def stop():
+        raise InterruptedError
+
+    with pytest.raises(InterruptedError):
+        write_film(tmp_path / "other.mp4", frames, index, clip.path, output, on_beat=stop)
+    assert not (tmp_path / "other.mp4").exists()
+
+
 @pytest.mark.parametrize("codec", list(Codec))
 def test_the_frames_come_back_in_order(clip_of, tmp_path, codec):
     film, _, _ = _film(clip_of("variable rate").path, tmp_path, codec)

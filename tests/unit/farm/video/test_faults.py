@@ -50,7 +50,9 @@ def test_a_full_disk_is_no_fault_of_the_clip(tmp_path: Path, clip: Clip, codec: 
     for write in writers(tmp_path, clip, output):
         part = tmp_path / f"film{output.suffix}.part"
         part.symlink_to(FULL)
-        with pytest.raises(MachineFault, match=rf"no room in {tmp_path} .*: \d+\.\d GB free; give .* TMPDIR") as caught:
+        with pytest.raises(
+            MachineFault, match=rf"no room in {tmp_path} .*: \d+\.\d GB free; give .* FARM_CACHE_DIR"
+        ) as caught:
             write()
         assert caught.value.facts == {"path": str(part), "errno": errno.ENOSPC}
         assert not list(tmp_path.glob("film*"))
