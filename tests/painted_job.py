@@ -88,12 +88,17 @@ def paint_job(
     levels: dict[int, int] | None = None,
     name: str = "clip",
     codec: Codec = Codec.H264,
+    suffix: str = ".mp4",
+    **written: Any,
 ) -> PaintedJob:
-    """Put a job's clip, plan, frames and manifests into the farm's store; `levels` are added to single frames."""
-    path = folder / f"{name}.mp4"
-    clip.write(path)
+    """Put a job's clip, plan, frames and manifests into the farm's store; `levels` are added to single frames.
+
+    `written`: how the clip is, in `make_clip`'s words.
+    """
+    path = folder / f"{name}{suffix}"
+    clip.write(path, **written)
     data = path.read_bytes()
-    source = Media(hashlib.sha256(data).hexdigest(), ".mp4", len(data))
+    source = Media(hashlib.sha256(data).hexdigest(), suffix, len(data))
     params = Params(blend_frames=blend_frames)
     style = Style(Media("0" * 64, ".png", 1), "swirl")
     spec = Spec(name, source, (style,), chunk_frames=chunk_frames, params=params, output=Output(codec))

@@ -46,7 +46,7 @@ def build_report(
             "codec": str(spec.output.codec),
             "crf": spec.output.crf,
             "duration_s": index.duration_s,
-            "sound_tracks": len(index.sound),
+            "sound_tracks": len(index.sound) - len(film.left_out),
             "notices": list(film.notices),
         },
         "plan": {

@@ -141,6 +141,16 @@ def test_the_figures_are_those_of_measuring_in_one_go(painted: PaintedJob, tmp_p
     assert {"encode", "read_back", "put"} <= report["stages"]["segment"]["spans_s"].keys()
 
 
+def test_a_film_is_made_also_where_its_sound_can_not_be(tmp_path: Path) -> None:
+    clip = synthetic.pan((96, 64), 12, 2.0)
+    painted = paint_job(memory_farm(tmp_path), clip, tmp_path, suffix=".mkv", audio="pcm_s16le", layout="9 channels")
+    bench = Bench(painted, tmp_path).work()
+    assert bench.state == (JobState.SUCCEEDED, "")
+    film = json.loads(bench.store.get(keys.output(bench.job, "report.json")))["film"]
+    assert film["sound_tracks"] == 0
+    assert ["left out" in notice for notice in film["notices"]] == [True]
+
+
 def test_a_finished_film_does_not_need_its_segments(painted: PaintedJob, tmp_path: Path) -> None:
     bench = Bench(painted, tmp_path)
     stored: list[list[str]] = []
