@@ -31,7 +31,6 @@ def writing_failed(error: FFmpegError, what: str, part: Path, codec: Codec, *, p
     if not is_machine_fault(error):
         other = Codec.H264 if codec is Codec.FFV1 else Codec.FFV1
         return InvalidClip(f"{what}: {error}; try --codec {other}", path=str(path))
-    file = (error.filename or str(part)).removeprefix("file:")
     why = error.strerror or str(error)
     if error.errno in _NO_ROOM:
         free_gb = shutil.disk_usage(part.parent).free / 1e9
@@ -41,5 +40,11 @@ def writing_failed(error: FFmpegError, what: str, part: Path, codec: Codec, *, p
     elif error.errno in _NO_MEMORY:
         why = f"no memory ({why}); give the coordinator more"
     else:
-        why = f"{file} can't be read or written ({why}); check its disk, or choose another FARM_CACHE_DIR"
-    return MachineFault(f"{what}: {why}", path=file, errno=error.errno)
+        why = f"{_file(error, part)}: {why}; check the disk it is on, or choose another FARM_CACHE_DIR"
+    return MachineFault(f"{what}: {why}", path=str(part), errno=error.errno)
+
+
+def _file(error: FFmpegError, part: Path) -> str:
+    """The file the error is of: that which is written, or one that is read for it."""
+    name = error.filename or ""  # where no file is involved, the call
+    return name.removeprefix("file:") if name.startswith("file:") else str(part)
