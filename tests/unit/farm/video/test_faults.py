@@ -80,6 +80,7 @@ def test_whose_fault_it_is_follows_from_the_errors_number(
             write()
         assert type(caught.value) is (MachineFault if code in MACHINES else InvalidClip)
         assert os.strerror(code) in str(caught.value)
+        assert ("/a/film.part: " in str(caught.value)) == (code == errno.EIO)
         if code not in MACHINES:
             assert str(caught.value).endswith("; try --codec h264" if codec is Codec.FFV1 else "; try --codec ffv1")
 
