@@ -30,6 +30,8 @@ from farm.contract.states import JobState, TaskState
 from farm.coordinator.advance import Coordinator
 from farm.ledger import JobRecord
 
+RENDER = (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND)
+"""Stages of a worker's tasks."""
 SIZE_PX, FRAMES, SHORT, LONG = 320, 96, 6, 48
 LOOKS = (100, 3_000)
 """Frames of the plans, in chunks of 2, on which a look of the coordinator is timed."""
@@ -69,11 +71,14 @@ def besides_painting_s(manifest: Manifest) -> float:
 
 
 def between_s(manifests: Sequence[Manifest]) -> float:
-    """From the end of a chunk to the beginning of the next of the same worker, in the median: nobody waits for work
+    """From the end of a task to the beginning of the next of the same worker, in the median: nobody waits for work
     while chunks are left."""
-    chunks = sorted((item for item in manifests if item.stage is Stage.STYLIZE), key=lambda item: item.started_s)
+    tasks = sorted((item for item in manifests if item.stage in RENDER), key=lambda item: item.started_s)
+    last_chunk_s = max((item.started_s for item in tasks if item.stage is Stage.STYLIZE), default=0.0)
     by_worker: dict[str, list[Manifest]] = {}
-    for item in chunks:
+    for item in tasks:
+        if item.started_s > last_chunk_s:
+            break
         by_worker.setdefault(item.worker, []).append(item)
     gaps = [later.started_s - one.finished_s for items in by_worker.values() for one, later in pairwise(items)]
     return median(gaps) if gaps else 0.0
@@ -94,7 +99,7 @@ def measure(say: Say, frames: int = FRAMES) -> Overhead:
         short, long = (chunks_of(job) for job in jobs)
     samples = [(len(item.frames), besides_painting_s(item)) for item in (*short, *long)]
     frame_s, task_s = fitted(samples)
-    gap_s = between_s(short)
+    gap_s = between_s(manifests_of(jobs[0]))
     return Overhead(frame_s, task_s + gap_s, gap_s, min(first_s), spans_ms(long))
 
 

@@ -17,7 +17,7 @@ from bench.bars import Bar, at_least, table, verdict_table
 from bench.clips import BUNNY, cut
 from bench.costs import FREE, Costs
 from bench.jobs import manifests_of, plan_of, settings_for
-from bench.overhead import between_s
+from bench.overhead import RENDER, between_s
 from bench.simulation import simulate
 from bench.trial import NULL, painted, took_s, trial_farm
 from farm.cli.demo import sample_clip
@@ -26,7 +26,6 @@ from farm.contract.params import Params
 from farm.contract.plan import Plan
 from farm.stack import Stack
 
-RENDER = (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND)
 CLIP, SIZE_PX, CHUNK = "bikes.mp4", 192, 16
 WORKERS = 2
 

@@ -75,7 +75,7 @@ def load_style(style: str | Path, settings: Settings | None = None) -> StyleFile
         )
     from farm import styles
 
-    data = styles.png(text)
+    data = styles.kept_png(text, (settings or Settings.load()).cache_dir / "styles")
     return StyleFile(text, data, Media(hashlib.sha256(data).hexdigest(), ".png", len(data)))
 
 

@@ -26,12 +26,13 @@ def test_painting_is_taken_off_or_the_flow_beside_it_where_that_takes_longer() -
     assert besides_painting_s(task(Stage.STYLIZE, 0, 5.0, 2.0, paint=1.0, flow=1.5)) == pytest.approx(0.5)
 
 
-def test_gaps_are_between_chunks_of_one_worker() -> None:
+def test_gaps_are_between_tasks_of_one_worker_as_long_as_chunks_are_left() -> None:
     manifests = [
-        task(Stage.STYLIZE, 0, 0, 10), task(Stage.STYLIZE, 20, 10.1, 10), task(Stage.STYLIZE, 40, 20.4, 10),
-        task(Stage.STYLIZE, 60, 3, 10, worker="w2"), task(Stage.ANCHOR, 0, 0, 0.1), task(Stage.BLEND, 20, 90, 1),
+        task(Stage.ANCHOR, 0, 0, 1), task(Stage.STYLIZE, 0, 1.2, 8), task(Stage.STYLIZE, 20, 9.3, 10),
+        task(Stage.STYLIZE, 60, 3, 10, worker="w2"), task(Stage.BLEND, 20, 19.6, 0.1), task(Stage.STYLIZE, 40, 20.1, 9),
+        task(Stage.BLEND, 40, 90, 1), task(Stage.SEGMENT, 0, 15, 1),
     ]  # fmt: skip
-    assert between_s(manifests) == pytest.approx(0.2)  # the median of 0.1 and 0.3
+    assert between_s(manifests) == pytest.approx(0.25)  # the median of 0.2, 0.1, 0.3 and 0.4
     assert between_s(manifests[:1]) == 0
 
 
