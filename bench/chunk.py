@@ -1,7 +1,8 @@
 """`python -m bench chunk`: where a chunk's time goes, and how much of it is the painter's own.
 
 A film painted as usual by one worker with all of the machine's threads. Spans stand in the chunks' manifests; those of
-the threads beside the painter (decode, flow and get ahead of it, PNG, PUT and adopt behind it) overlap its own.
+the threads beside the painter (decode, flow, get and approach ahead of it, PNG, PUT and adopt behind it) overlap its
+own.
 """
 
 from __future__ import annotations

@@ -29,6 +29,7 @@ from farm.contract.messages import Manifest, Stage, TaskId, TaskMessage
 from farm.contract.states import JobState, TaskState
 from farm.coordinator.advance import Coordinator
 from farm.ledger import JobRecord
+from worker.engine.approach import APPROACH_FRAMES
 
 RENDER = (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND)
 """Stages of a worker's tasks."""
@@ -66,8 +67,13 @@ def fitted(samples: Collection[tuple[int, float]]) -> tuple[float, float]:
 
 
 def besides_painting_s(manifest: Manifest) -> float:
-    """A chunk's time without what a farm that costs nothing would take: its painting, or its flow if that is longer."""
-    return took_s(manifest) - max(painting_s(manifest), manifest.timings_s.get("flow", 0.0))
+    """A chunk's time without what a farm that costs nothing would take: its painting, or its flow if that is longer.
+
+    A chunk so short that all of it nears the next anchor can't begin before the way there is known.
+    """
+    spans = manifest.timings_s
+    way_s = spans.get("approach", 0.0) if len(manifest.frames) <= APPROACH_FRAMES else 0.0
+    return took_s(manifest) - max(painting_s(manifest) + way_s, spans.get("flow", 0.0))
 
 
 def between_s(manifests: Sequence[Manifest]) -> float:

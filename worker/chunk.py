@@ -9,12 +9,14 @@ keeps this the same recursion: no frame is sent before the one it was painted fr
 another executor was first with other pixels, what was painted from ours is thrown away, and painted again from theirs.
 
 Each span is measured by one thread: `paint`, `warp` and `wait` by the painter's, and sum up to its time; `decode`,
-`flow` and `get` ahead of it, `png`, `put` and `adopt` behind it. Those overlap the painting.
+`flow` and `get` ahead of it, `approach` (the way to the next anchor) beside these, `png`, `put`
+and `adopt` behind it. Those overlap the painting.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from os.path import commonprefix
@@ -189,18 +191,19 @@ def _frames_ahead(
     """A chunk's frames after its first, with all they need but the painting before. Runs beside the painter."""
     there, way = _stored_keys(run, chunk), None
     contents = _timed(run, clip.frames(chunk.start, chunk.stop))
-    for number, (before, now) in enumerate(pairwise(contents), start=chunk.start + 1):
-        run.check()
-        key = keys.stylized(run.job, number)
-        if key in there and (record := stored(run, key, number)) is not None:
-            yield _Stored(record, _read(run, reader, record, "get"))
-            continue
-        left = chunk.stop - number
-        if way is None and left <= APPROACH_FRAMES:
-            way = _approach(run, clip, chunk)
-        with run.span("flow"):
-            motion = motion_between(before, now, run.spec.params.flow)
-        yield _Unpainted(number, left, now, motion, way or NO_WAY)
+    with ThreadPoolExecutor(1, "approach") as beside:
+        for number, (before, now) in enumerate(pairwise(contents), start=chunk.start + 1):
+            run.check()
+            key = keys.stylized(run.job, number)
+            if key in there and (record := stored(run, key, number)) is not None:
+                yield _Stored(record, _read(run, reader, record, "get"))
+                continue
+            # All of it is needed at once, and takes as long as many frames: so it is begun long before.
+            way = way or beside.submit(_approach, run, clip, chunk)
+            left = chunk.stop - number
+            with run.span("flow"):
+                motion = motion_between(before, now, run.spec.params.flow)
+            yield _Unpainted(number, left, now, motion, way.result() if left <= APPROACH_FRAMES else NO_WAY)
 
 
 def _awaited(run: Run, frames: Iterator[_Stored | _Unpainted]) -> _Stored | _Unpainted | None:
@@ -295,10 +298,9 @@ def _approach(run: Run, clip: Clip, chunk: Chunk) -> Approach:
         return Approach(())
     anchor = FrameReader(run.store, run.job).frame(_anchor(chunk.stop))
     first = max(chunk.start + 1, chunk.stop - APPROACH_FRAMES)
-    contents = list(_timed(run, clip.frames(first, chunk.stop + 1)))
-    run.check()
-    with run.span("flow"):
-        return approach(anchor, contents, run.spec.params.flow)
+    contents = list(clip.frames(first, chunk.stop + 1))
+    with run.span("approach"):
+        return approach(anchor, contents, run.spec.params.flow, run.check)
 
 
 def checking(run: Run) -> Callable[[StepProgress], None]:

@@ -9,7 +9,7 @@ mixture crisp again, and at the boundary little is left to blend.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -53,12 +53,21 @@ class Approach:
         return Carried(image, mask, min(carried.pace, 1 - CALM * step_share(left, len(self.views))))
 
 
-def approach(anchor: Frame, contents: Sequence[Frame], method: FlowMethod = FlowMethod.DIS) -> Approach:
-    """The way to an anchor over the source frames `contents`, whose last is the anchor's own."""
+def approach(
+    anchor: Frame,
+    contents: Sequence[Frame],
+    method: FlowMethod = FlowMethod.DIS,
+    on_beat: Callable[[], None] = lambda: None,
+) -> Approach:
+    """The way to an anchor over the source frames `contents`, whose last is the anchor's own.
+
+    `on_beat()` is called for each of them; what it raises ends the work.
+    """
     far = LongFlow((anchor.shape[0], anchor.shape[1]))
     image = image_from_frame(anchor)
     views = []
     for now, after in zip(contents[-2::-1], contents[:0:-1], strict=True):
+        on_beat()
         far.add(*flow_pair(luma(after), luma(now), method))
         views.append((frame_from_image(crisp_warp(image, far.flow)), far.trust & inside(far.flow)))
     return Approach(tuple(views))

@@ -26,6 +26,12 @@ def test_painting_is_taken_off_or_the_flow_beside_it_where_that_takes_longer() -
     assert besides_painting_s(task(Stage.STYLIZE, 0, 5.0, 2.0, paint=1.0, flow=1.5)) == pytest.approx(0.5)
 
 
+@pytest.mark.parametrize(("frames", "besides_s"), [(24, 0.4), (25, 1.0)])
+def test_the_way_to_the_next_anchor_is_waited_for_by_short_chunks(frames: int, besides_s: float) -> None:
+    manifest = task(Stage.STYLIZE, 0, 5.0, 2.0, frames, paint=1.0, approach=0.6, flow=0.5)
+    assert besides_painting_s(manifest) == pytest.approx(besides_s)
+
+
 def test_gaps_are_between_tasks_of_one_worker_as_long_as_chunks_are_left() -> None:
     manifests = [
         task(Stage.ANCHOR, 0, 0, 1), task(Stage.STYLIZE, 0, 1.2, 8), task(Stage.STYLIZE, 20, 9.3, 10),

@@ -226,6 +226,20 @@ def test_a_long_chunk_nears_the_next_anchor_at_its_end_alone(bench: Bench, monke
     assert bench.frames(chunk) == bench.one_by_one(chunk, nearing=3)
 
 
+def test_a_next_anchor_that_is_lost_ends_the_chunk_where_it_is_needed(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.chunk.APPROACH_FRAMES", 3)
+    key = keys.anchor(bench.job, CHUNK)
+    anchor = bench.store.get(key)
+    bench.store.delete([key])
+    with pytest.raises(FrameDamaged):
+        bench.paint()
+    bench.store.put(key, anchor)
+    assert list(bench.frames(bench.plan.chunks[0])) == list(range(CHUNK - 3))
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("approach")]
+
+
 def test_a_frame_travels_while_the_next_one_is_painted(bench: Bench, reference: list[dict[int, bytes]]) -> None:
     checks = Checks()
 
