@@ -103,9 +103,9 @@ def measure(say: Say, frames: int = FRAMES) -> Overhead:
             first_s.append(anchor.finished_s - began_s)
             say(f"null painter, chunks of {chunk_frames}: {time.time() - began_s:.1f} s, first {first_s[-1]:.2f} s")
         short, long = (chunks_of(job) for job in jobs)
+        gap_s = between_s(manifests_of(jobs[0]))
     samples = [(len(item.frames), besides_painting_s(item)) for item in (*short, *long)]
     frame_s, task_s = fitted(samples)
-    gap_s = between_s(manifests_of(jobs[0]))
     return Overhead(frame_s, task_s + gap_s, gap_s, min(first_s), spans_ms(long))
 
 
