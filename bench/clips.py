@@ -19,6 +19,8 @@ from farm.contract.errors import InvalidClip
 
 RATE = 25
 _LOSSLESS = {"preset": "veryfast", "crf": "0"}
+X264_GOP = 250
+"""x264's own distance of key frames."""
 
 Frame = NDArray[np.uint8]
 """`(H, W, 3) uint8 sRGB`."""
@@ -45,18 +47,19 @@ BIKES = BenchClip("bikes", "Bikes", "bikes.mp4", 76, 137, 18)  # the longest of 
 REAL = (BUNNY, CARPHONE, BIKES)
 
 
-def cut(clip: BenchClip, frames: Sequence[int], folder: Path) -> Path:
+def cut(clip: BenchClip, frames: Sequence[int], folder: Path, *, gop: int = X264_GOP) -> Path:
     """A clip of some frames of a shot, rising, numbered from the shot's first.
 
-    The pictures are copied as they are coded, without loss, at one constant rate.
+    The pictures are copied as they are coded, without loss, at one constant rate, with key frames at most `gop` apart.
     """
     source = sample_clip(clip.file)
     numbers = [clip.start + frame for frame in frames]
-    target = folder / f"{clip.name}_{_ranges(frames)}.mp4"
+    suffix = "" if gop == X264_GOP else f"_gop{gop}"
+    target = folder / f"{clip.name}_{_ranges(frames)}{suffix}.mp4"
     if not target.is_file():
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_suffix(".part.mp4")
-        _copy(source, numbers, part)
+        _copy(source, numbers, part, gop)
         part.replace(target)
     return target
 
@@ -84,13 +87,15 @@ def write(frames: Iterable[Frame], target: Path) -> Path:
     return target
 
 
-def _copy(source: Path, numbers: Sequence[int], target: Path) -> None:
+def _copy(source: Path, numbers: Sequence[int], target: Path, gop: int) -> None:
     """The pictures `numbers` of `source`, in its own pixel format and colour tags."""
     wanted = set(numbers)
     with av.open(str(source)) as clip, av.open(str(target), "w") as film:
         picture = clip.streams.video[0]
         rate, own = picture.average_rate or Fraction(RATE), picture.codec_context
-        stream = film.add_stream("libx264", rate=rate, width=own.width, height=own.height, options=_LOSSLESS)
+        stream = film.add_stream(
+            "libx264", rate=rate, width=own.width, height=own.height, options={**_LOSSLESS, "g": str(gop)}
+        )
         stream.pix_fmt, context = own.pix_fmt, stream.codec_context
         context.colorspace, context.color_range = own.colorspace, own.color_range
         context.color_primaries, context.color_trc = own.color_primaries, own.color_trc

@@ -71,7 +71,7 @@ def test_the_simulation_gives_one_workers_time_back_and_no_more_than_two_can() -
 
 
 def test_bars_and_pages() -> None:
-    costs = Overhead(0.010, 0.2, 0.05, 2.5, {"decode": 1.25})
+    costs = Overhead(0.010, 0.1, 0.2, 0.05, 2.5, {"decode": 1.25})
     assert [bar.met for bar in costs.bars()] == [True, False, True]
     page = overhead.page(costs, {"advance_s": 0.002, "advance_task_s": 5e-6}, "Today.")
     assert "| decode | 1.25 |" in page
