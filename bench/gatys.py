@@ -1,8 +1,8 @@
 """`python -m bench gatys`: the painter against the plain loop of `bench.plain`, side by side in one run.
 
-One step, at two sizes; and a frame until its style loss, each by its own measure, is 5 % of what it is at the source
-frame. A painting's steps are given at its start, so the painter's time is that of the fewest steps that get there,
-found by trying; what the default number of steps takes and reaches stands beside it.
+One step, at two sizes; and, with the default backbone, a frame until its style loss, each by its own measure, is 5 % of
+what it is at the source frame. A painting's steps are given at its start, so the painter's time is that of the fewest
+steps that get there, found by trying; what the default number of steps takes and reaches stands beside it.
 """
 
 from __future__ import annotations
@@ -36,8 +36,6 @@ SHARE = 0.05
 RUNS, PLAIN_STEPS = 3, 3
 FRAMES = 4
 """Of the film: the steady state is measured at the last, after this many others."""
-SLOW_FIRST_STEPS = 30
-"""A level, of the first frame before VGG19's steady state: enough for its style loss, in a minute."""
 TRIED_NEXT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
 TRIED_FIRST = (5, 10, 15, 20, 30, 40, 60, 80, 120, 240)
 OPTIMIZERS = ("adam", "lbfgs")
@@ -111,9 +109,10 @@ def race(
                 times = [step_ms(network, backbone, size_hw, device) for _ in range(RUNS)]
                 found.steps_ms[name, size_hw] = statistics.median(times)
                 say(f"{name}, {_px(size_hw)}: {found.steps_ms[name, size_hw]:.1f} ms a step")
-            for kind, cost in _Ours(network, backbone, contents, device).frames():
-                found.frames[name, kind] = cost
-                say(_told(name, kind, cost))
+            if backbone is Params().backbone:
+                for kind, cost in _Ours(network, backbone, contents, device).frames():
+                    found.frames[name, kind] = cost
+                    say(_told(name, kind, cost))
     network = features(vgg19_state()).to(device)
     for optimizer in OPTIMIZERS:
         name = f"plain, {optimizer}"
@@ -135,15 +134,13 @@ class _Ours:
         self._network, self._contents, self._device = network, contents, device
         self._size_hw = (contents[0].shape[0], contents[0].shape[1])
         self._params = Params(backbone=backbone)
-        self._is_slow = backbone is Backbone.VGG19
         self._style = styles.paint(STYLE, 512, 384)
 
     def frames(self) -> Iterator[tuple[str, FrameCost]]:
         """A first frame, and one of the steady state."""
         whole = self._loss_at(self._contents[0])
-        default = None if self._is_slow else self._params.steps  # minutes of VGG19 that say nothing new
-        yield "first", self._least(TRIED_FIRST, default, whole, self._first)
-        painter = self._painter(steps=SLOW_FIRST_STEPS if self._is_slow else self._params.steps)
+        yield "first", self._least(TRIED_FIRST, self._params.steps, whole, self._first)
+        painter = self._painter()
         last = painter.paint_still(self._contents[0]).frame
         for before, now in pairwise(self._contents[:-1]):
             last = painter.paint_next(now, carry(last, before, now)).frame
@@ -151,7 +148,7 @@ class _Ours:
         yield "next", self._least(TRIED_NEXT, self._params.steps_next, whole, lambda steps: self._next(last, steps))
 
     def _least(
-        self, tried: Iterable[int], default: int | None, whole: float, paint: Callable[[int], tuple[float, Painted]]
+        self, tried: Iterable[int], default: int, whole: float, paint: Callable[[int], tuple[float, Painted]]
     ) -> FrameCost:
         """The fewest steps of those tried that reach `SHARE` of `whole`."""
         for steps in tried:
@@ -160,8 +157,6 @@ class _Ours:
                 seconds = statistics.median([seconds, *(paint(steps)[0] for _ in range(RUNS - 1))])
                 break
         cost = FrameCost(seconds, painted.steps, painted.losses["style"] / whole)
-        if default is None:
-            return cost
         seconds, painted = paint(default)
         return replace(cost, default_s=seconds, default_share=painted.losses["style"] / whole)
 
