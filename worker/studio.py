@@ -1,6 +1,7 @@
 """What a worker process keeps between tasks: its device, loaded backbones, painters, media.
 
-A backbone is loaded once per process; a painter (the style's targets at every pyramid level) once per job.
+A backbone is loaded once per process; a painter (the style's targets at every pyramid level) once per job. A job's
+clip stays open between its tasks.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
 from typing import TypeVar
 
 import torch
@@ -24,7 +24,7 @@ from farm.media import MediaCache
 from farm.sandbox import read_picture
 from farm.settings import Settings
 from farm.store import Store
-from farm.video import FrameIndex, decode
+from farm.video import Reel
 from worker.device import Device, versions
 from worker.engine import ColorStatistics, Frame, Network, Painter, color_statistics
 from worker.engine.backbones import load
@@ -43,16 +43,14 @@ COLOR_FRAMES = 8
 
 @dataclass(frozen=True)
 class Clip:
-    """A job's source on this machine, at the size it is painted."""
+    """A job's source on this machine, at the size it is painted, as one task reads it."""
 
-    path: Path
-    index: FrameIndex
-    size_wh: tuple[int, int]
+    reel: Reel
     on_beat: Callable[[], None]
 
     def frames(self, start: int, stop: int) -> Iterator[Frame]:
         """Source frames `[start, stop)`, each `(H, W, 3) uint8 sRGB` at the painted size."""
-        return decode(self.path, self.index, start, stop, self.size_wh, self.on_beat)
+        return self.reel.frames(start, stop, self.on_beat)
 
 
 class Studio:
@@ -66,6 +64,7 @@ class Studio:
         self._media = MediaCache.from_settings(store, settings)
         self._network = lru_cache(maxsize=2)(self._load_network)
         self._painters = _Kept[Painter](KEPT_PAINTERS)
+        self._reels = _Kept[Reel](1)
         self._colors = _Kept[ColorStatistics](KEPT_COLORS)
 
     def painter(self, run: Run) -> Painter:
@@ -84,7 +83,8 @@ class Studio:
         """The job's source."""
         # A long download is a sign of life, and can be stopped.
         source = self._media.path(run.spec.source, lambda _done, _total: run.check())
-        return Clip(source, run.index, (run.plan.width, run.plan.height), run.check)
+        size_wh = (run.plan.width, run.plan.height)
+        return Clip(self._reels.get(run.job.encode(), lambda: Reel(source, run.index, size_wh)), run.check)
 
     def _shot_colors(self, run: Run) -> ColorStatistics:
         """The colours of the shot that the task's frame lies in, from frames spread over it.
@@ -121,6 +121,8 @@ class Studio:
         from farm.contract.params import Backbone
 
         torch.use_deterministic_algorithms(True, warn_only=True)
+        # That mode also fills what is allocated, to show who reads it before writing: a fifth of a step for nothing.
+        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         return load(
             Backbone(backbone),
             weights_sha256,

@@ -9,6 +9,7 @@ from farm.video.muxer import FilmInfo, join_segments
 from farm.video.probe import TrackInfo, VideoInfo, check, probe
 from farm.video.profiles import codecs
 from farm.video.readback import check_segment, read_back
+from farm.video.reel import Reel
 from farm.video.source import Limits
 from farm.video.timeline import FrameIndex, Sound, index
 
@@ -17,6 +18,7 @@ __all__ = [
     "FrameIndex",
     "Limits",
     "Orientation",
+    "Reel",
     "Sound",
     "TrackInfo",
     "VideoInfo",

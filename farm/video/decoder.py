@@ -8,7 +8,8 @@ keyframe is tried, and at last the start of the clip.
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -40,19 +41,65 @@ def decode(
     The decoder gets what the index says the clip needs, and no more. `on_beat` hears of every picture, also of those
     passed over on the way to `start`, which are many in a clip that can't be sought in; what it raises ends the work.
     """
+    check_range(index, start, stop)
+    with closing(Pictures(path, index, start, size_wh, stop=stop)) as pictures:
+        for number in range(start, stop):
+            yield pictures.read(number, on_beat)
+
+
+class Pictures:
+    """A decoder on its way through a clip: frames from `start` on, in order, each read once or passed over."""
+
+    def __init__(
+        self,
+        path: Path | str,
+        index: FrameIndex,
+        start: int,
+        size_wh: tuple[int, int] | None = None,
+        *,
+        stop: int | None = None,
+    ) -> None:
+        self.at = start  # the next frame
+        self.alive = True  # it can go on: it has not failed, nor come to its end
+        self._stop = index.frame_count if stop is None else stop
+        self._index = index
+        self._size_wh = size_wh or (index.width, index.height)
+        self._converter = Converter()
+        self._on_beat: Callable[[], None] = lambda: None
+        self._exact = _exact(path, index, start, self._stop, planned_limits(index), self._beat)
+
+    def read(self, number: int, on_beat: Callable[[], None] = lambda: None) -> NDArray[np.uint8]:
+        """Frame `number`, the next one or a later one, as `decode` gives it."""
+        if not self.at <= number < self._stop:
+            raise InvalidParameter(f"frame {number} is not among {self.at} … {self._stop}", frame=number)
+        self._on_beat, self.alive = on_beat, False
+        while True:
+            picture = next(self._exact)  # until `stop` it never ends, but fails
+            self.at += 1
+            if self.at > number:
+                self.alive = self.at < self._stop
+                return self._converter.rgb(picture, self._index.orientation, self._index.color, self._size_wh)
+
+    def close(self) -> None:
+        """End it; the file is let go."""
+        self.alive = False
+        self._exact.close()
+
+    def _beat(self) -> None:
+        self._on_beat()
+
+
+def check_range(index: FrameIndex, start: int, stop: int) -> None:
+    """InvalidParameter unless frames `[start, stop)` are the clip's."""
     if not 0 <= start <= stop <= index.frame_count:
         raise InvalidParameter(
             f"frames {start} … {stop} are outside the clip; it has {index.frame_count}", start=start, stop=stop
         )
-    size = size_wh or (index.width, index.height)
-    converter = Converter()
-    for frame in _exact(path, index, start, stop, planned_limits(index), on_beat):
-        yield converter.rgb(frame, index.orientation, index.color, size)
 
 
 def _exact(
     path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits, on_beat: Callable[[], None]
-) -> Iterator[VideoFrame]:
+) -> Generator[VideoFrame, None, None]:
     """The pictures `[start, stop)`, by the nearest keyframe that leads there, else by counting from the start."""
     done = start
     for seek_pts in _seek_points(index, start):

@@ -30,35 +30,37 @@ def gram_matrix(features_bchw: Tensor) -> Tensor:
 
     Differs: Gatys et al. eq. 3 does not divide; dividing lets style and painting have different sizes.
     """
-    flat = features_bchw.flatten(2)  # (B, C, HW)
-    product = _WideProduct.apply(flat) if flat.dtype == torch.bfloat16 else flat @ flat.transpose(1, 2)
-    return product / flat.shape[2]
+    places = features_bchw.permute(0, 2, 3, 1).flatten(1, 2)  # (B, HW, C), as channels_last features lie in memory
+    product: Tensor = _Product.apply(places)
+    return product / places.shape[1]
 
 
 BLOCK_PLACES = 1 << 16
 """Places of a bfloat16 feature that are widened at once: no second, wider copy of the whole is made."""
 
 
-class _WideProduct(torch.autograd.Function):
-    """`F Fᵀ` in float32 of `(B, C, N)` features in bfloat16: exact but for float32's rounding of the sums.
+class _Product(torch.autograd.Function):
+    """`FᵀF` in float32 of `(B, N, C)` features; of bfloat16's, exact but for float32's rounding of the sums.
 
-    Its gradient is `(D + Dᵀ) F`, in the features' type, as all gradients of the network are.
+    Its gradient is `F (D + Dᵀ)`, one product for autograd's two, in the features' type as all gradients of the network.
     """
 
     @staticmethod
-    def forward(ctx: Any, flat: Tensor) -> Tensor:
-        ctx.save_for_backward(flat)
-        total = torch.zeros((flat.shape[0], flat.shape[1], flat.shape[1]), device=flat.device)
-        for block in torch.split(flat, BLOCK_PLACES, dim=2):
+    def forward(ctx: Any, places: Tensor) -> Tensor:
+        ctx.save_for_backward(places)
+        if places.dtype != torch.bfloat16:
+            return places.transpose(1, 2) @ places
+        total = torch.zeros((places.shape[0], places.shape[2], places.shape[2]), device=places.device)
+        for block in torch.split(places, BLOCK_PLACES, dim=1):
             wide = block.float()
-            total.baddbmm_(wide, wide.transpose(1, 2))
+            total.baddbmm_(wide.transpose(1, 2), wide)
         return total
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
-        flat: Tensor = ctx.saved_tensors[0]
+        places: Tensor = ctx.saved_tensors[0]
         both = gradients[0] + gradients[0].transpose(1, 2)
-        return both.to(flat.dtype) @ flat
+        return places @ both.to(places.dtype)
 
 
 def style_loss(grams: Sequence[Tensor], targets: Sequence[Tensor]) -> Tensor:
@@ -97,7 +99,7 @@ def tv_loss(image_bchw: Tensor, metric: Tensor | None = None) -> Tensor:
 
     `metric`, `(C, C)`: a linear map of colours to those in which differences are measured.
     """
-    image = image_bchw if metric is None else torch.nn.functional.conv2d(image_bchw, metric[:, :, None, None])
+    image = image_bchw if metric is None else (metric @ image_bchw.flatten(2)).view_as(image_bchw)
     dx = image[..., :, 1:] - image[..., :, :-1]
     dy = image[..., 1:, :] - image[..., :-1, :]
     return dx.square().mean() + dy.square().mean()

@@ -134,7 +134,7 @@ class Objective:
             with torch.no_grad():
                 seen, tap = framed(self._content, phase), self._network.content_tap
                 features = (
-                    self._network(seen)[tap]
+                    self._network(seen, until=tap)[tap]
                     if tile_px is None
                     else TiledPicture(self._network, seen, tile_px).feature(tap)
                 )

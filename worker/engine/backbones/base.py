@@ -54,14 +54,16 @@ class Network(nn.Module):
         self.stages.to(torch.bfloat16)
         return self
 
-    def forward(self, image_bchw: Tensor) -> dict[str, Tensor]:
-        """Features of every tap."""
+    def forward(self, image_bchw: Tensor, until: str | None = None) -> dict[str, Tensor]:
+        """Features of every tap; of those up to the tap `until`, if given: what lies behind it is not looked at."""
         x = ((image_bchw - self.mean) / self.std).to(self.dtype).contiguous(memory_format=torch.channels_last)
         features: dict[str, Tensor] = {}
         for name, stage in zip(self.names, self.stages, strict=True):
             x = stage(x)
             if name in self._taps:
                 features[name] = x
+            if name == until:
+                break
         return features
 
 

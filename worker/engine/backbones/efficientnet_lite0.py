@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from worker.engine.backbones.base import Network, State, with_weights
+from worker.engine.backbones.convolutions import Convolutions
 
 BN_EPS = 1e-3
 STYLE_TAPS = ("stem", "block0", "block2", "block4", "block7", "block10")
@@ -50,21 +51,21 @@ class Block(nn.Module):
     def __init__(self, shape: BlockShape, state: State, prefix: str) -> None:
         super().__init__()
         wide = shape.inputs * shape.expansion
-        layers: list[nn.Module] = []
+        layers: list[nn.Conv2d] = []
         norms = iter(("_bn0", "_bn1", "_bn2") if shape.expansion > 1 else ("_bn1", "_bn2"))
         if shape.expansion > 1:
             expand = nn.Conv2d(shape.inputs, wide, 1)
-            layers += [_folded_into(expand, state, f"{prefix}._expand_conv", f"{prefix}.{next(norms)}"), nn.ReLU6()]
+            layers.append(_folded_into(expand, state, f"{prefix}._expand_conv", f"{prefix}.{next(norms)}"))
         depthwise = nn.Conv2d(wide, wide, shape.kernel, shape.stride, shape.kernel // 2, groups=wide)
-        layers += [_folded_into(depthwise, state, f"{prefix}._depthwise_conv", f"{prefix}.{next(norms)}"), nn.ReLU6()]
+        layers.append(_folded_into(depthwise, state, f"{prefix}._depthwise_conv", f"{prefix}.{next(norms)}"))
         project = nn.Conv2d(wide, shape.outputs, 1)
         layers.append(_folded_into(project, state, f"{prefix}._project_conv", f"{prefix}.{next(norms)}"))
-        self.layers = nn.Sequential(*layers)
+        self.layers = nn.ModuleList(layers)
         self.residual = shape.stride == 1 and shape.inputs == shape.outputs
 
     def forward(self, x: Tensor) -> Tensor:
         """`(B, inputs, H, W)` to `(B, outputs, H/stride, W/stride)`."""
-        y: Tensor = self.layers(x)
+        y: Tensor = Convolutions.apply(x, *self.layers)
         return x + y if self.residual else y
 
 

@@ -28,7 +28,7 @@ def vgg19(state: State) -> Network:
         for place, outputs in enumerate(widths, start=1):
             conv = nn.Conv2d(inputs, outputs, 3, padding=1)
             with_weights(conv, state[f"features.{index}.weight"], state[f"features.{index}.bias"])
-            stages.append((f"relu{group}_{place}", nn.Sequential(conv, nn.ReLU())))
+            stages.append((f"relu{group}_{place}", nn.Sequential(conv, nn.ReLU(inplace=True))))
             inputs = outputs
             index += 2
     return Network(stages, style_taps=STYLE_TAPS, content_tap=CONTENT_TAP, mean=IMAGENET_MEAN, std=IMAGENET_STD)

@@ -181,7 +181,7 @@ from worker.engine.objective import Objective
 
 lite0, limit = Backbone.EFFICIENTNET_LITE0, int(sys.argv[1])
 network = backbones.load(lite0, WEIGHTS_SHA256[lite0], "cpu")
-size_hw = (32, 3000)
+size_hw = (32, 6000)
 grams = [gram.detach() for gram in style_grams(network, network(framed(picture((32, 32), 5))))]
 image = picture(size_hw, 3).requires_grad_()
 step_bytes_px(network)
