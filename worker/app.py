@@ -28,6 +28,7 @@ from farm.ledger import WorkerHealth, WorkerInfo
 from farm.redis_ledger import RedisLedger
 from farm.service import Parts, connect, process_name, run_celery
 from farm.settings import Settings
+from worker import heap
 from worker.device import Device, choose_device
 from worker.studio import Studio
 from worker.tasks import register
@@ -59,6 +60,8 @@ class Painters:
         """At the pool process's start: take the device, then say so to the farm."""
         self.pulse.start()
         studio = self.studio()
+        if studio.device.torch_name == "cpu":
+            heap.keep_freed()
         info = _worker_info(self, studio.device, studio.versions)
         executor = self.parts().executor
         self.heartbeat = Heartbeat(self.parts().ledger, lambda: replace(info, quarantine=executor.quarantine()))

@@ -14,6 +14,7 @@ from farm.broker import STAGE_TASK
 from farm.contract.codec import from_plain
 from farm.contract.messages import Stage, TaskMessage
 from farm.executor import Executor, Outcome, Run
+from worker import heap
 
 if TYPE_CHECKING:
     from worker.studio import Studio
@@ -40,6 +41,7 @@ def _task(work: Callable[[Run, Studio], Outcome], tools: Tools) -> Callable[[dic
         executor, studio = tools()
         with sigterm_waits():
             executor.execute(from_plain(TaskMessage, payload), lambda run: work(run, studio))
+        heap.hand_back()
 
     run_task.__doc__ = work.__doc__
     return run_task
