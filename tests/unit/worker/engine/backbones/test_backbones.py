@@ -78,6 +78,13 @@ def test_the_taps_have_the_strides_of_the_paper(network: Network) -> None:
     }
 
 
+def test_up_to_a_tap_its_features_are_those_of_the_whole_walk(network: Network) -> None:
+    image = torch.rand((1, 3, 64, 96), generator=torch.Generator().manual_seed(1))
+    part, whole = network(image, until=network.content_tap), network(image)
+    assert list(part) == list(whole)[: list(whole).index(network.content_tap) + 1]
+    assert all(torch.equal(part[tap], whole[tap]) for tap in part)
+
+
 def test_only_the_image_receives_gradients(network: Network) -> None:
     image = random_image(32, 32).requires_grad_()
     network(image)["block4"].sum().backward()
