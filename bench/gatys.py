@@ -5,7 +5,7 @@ what it is at the source frame. A painting's steps are given at its start, so th
 steps that get there, found by trying; what the default number of steps takes and reaches stands beside it.
 
 The plain loop runs first, in a process of its own: as it comes, without what a worker sets up for itself. It is given
-up after `LIMIT` steps, a third of neural-style's: then its time is a lower bound.
+up after `LIMIT` steps, a tenth of neural-style's: then its time is a lower bound.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ SIZES_HW = ((192, 256), (384, 512))
 BAR_SIZE_HW = SIZES_HW[-1]
 SHARE = 0.05
 """Of the style loss at the source frame: there a frame counts as painted."""
-RUNS, PLAIN_STEPS, LIMIT = 3, 3, 300
+RUNS, PLAIN_STEPS, LIMIT = 3, 3, 100
 FRAMES = 4
 """Of the film: the steady state is measured at the last, after this many others."""
 TRIED_NEXT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
