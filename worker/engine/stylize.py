@@ -62,7 +62,7 @@ BARE_SHARE = 0.003
 """Share of a frame that no carried paint covers, from which on it is painted coarse to fine, like a first frame."""
 OPENING_PASSES = 2
 """How often a shot's first frame is painted on as the frames after it are, so that it has their look from the start."""
-LEAD_STEPS, LEAD_PACE = 0.5, 1.5
+LEAD_STEPS, LEAD_PACE = 0.5, 2.0
 """Share of a following frame's steps that a frame of a lead-in takes, and how much larger they are: nobody sees it."""
 NOISE = 0.02
 """Spread of the noise a first frame starts with: flat skies have no edge for a stroke to begin at."""
