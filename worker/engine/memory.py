@@ -33,7 +33,8 @@ output before and after its ReLU, their gradients, workspace. On a CPU it is 3 f
 PICTURE_BYTES_PX = 300
 """What a pixel takes whatever the tiles: picture, gradient, the optimiser's moments, targets, what is carried."""
 
-NO_MEMORY = ("can't allocate memory", "not enough memory", "STATUS_ALLOC_FAILED")
+NO_MEMORY = ("can't allocate memory", "not enough memory", "could not create a primitive", "STATUS_ALLOC_FAILED")
+"""Words of torch, of oneDNN twice, and of cuDNN."""
 
 
 class Memory:
