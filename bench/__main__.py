@@ -41,7 +41,9 @@ def memory_page(_device: Device, head: str) -> str:
 
 def gatys_page(device: Device, head: str) -> str:
     """The painter against a plain loop."""
-    return gatys.page(gatys.race(device.torch_name, say), head)
+    found = gatys.race(device.torch_name, say)
+    gatys.save_picture(found, RESULTS)
+    return gatys.page(found, head)
 
 
 def chunk_page(_device: Device, head: str) -> str:

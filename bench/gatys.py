@@ -5,7 +5,8 @@ what it is at the source frame. A painting's steps are given at its start, so th
 steps that get there, found by trying; what the default number of steps takes and reaches stands beside it.
 
 The plain loop runs first, in a process of its own: as it comes, without what a worker sets up for itself. It is given
-up after `LIMIT` steps, a tenth of neural-style's: then its time is a lower bound.
+up after `LIMIT` steps, a tenth of neural-style's: then its time is a lower bound. What each painted is
+shown in one strip.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field, replace
 from itertools import islice, pairwise
+from pathlib import Path
 
 import av
 import cv2
@@ -27,7 +29,8 @@ from torch import Tensor
 from bench.bars import Bar, at_least, table, verdict_table
 from bench.clips import BUNNY
 from bench.plain import Gatys, features
-from bench.step import network_of, step_ms, synchronize, vgg19_state
+from bench.sheets import Row, save_jpeg, strip
+from bench.step import has_weights, network_of, step_ms, synchronize, vgg19_state
 from farm import styles
 from farm.cli.demo import sample_clip
 from farm.contract.params import Backbone, Params
@@ -44,8 +47,10 @@ FRAMES = 4
 TRIED_NEXT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
 TRIED_FIRST = (5, 10, 15, 20, 30, 40, 60, 80, 120, 240)
 OPTIMIZERS = ("adam", "lbfgs")
+PLAIN = "the plain loop, VGG19"
 OURS = {Backbone.EFFICIENTNET_LITE0: "ours, EfficientNet-Lite0", Backbone.VGG19: "ours, VGG19"}
 STYLE = "swirl"
+STRIP_FILE, STRIP_CELL_PX, STRIP_LIMIT_BYTES = "gatys.jpg", 300, 200_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +75,7 @@ class Race:
 
     steps_ms: dict[tuple[str, tuple[int, int]], float] = field(default_factory=dict)
     frames: dict[tuple[str, str], FrameCost] = field(default_factory=dict)  # by painter and kind of frame
+    pictures: dict[tuple[str, str], Frame] = field(default_factory=dict)  # by painter and caption
 
     def bars(self) -> list[Bar]:
         """What is asked of one step, of a steady-state frame and of a first frame."""
@@ -126,25 +132,29 @@ def race(
                 times = [step_ms(network, backbone, size_hw, device) for _ in range(RUNS)]
                 found.steps_ms[name, size_hw] = statistics.median(times)
             if backbone is Params().backbone:
-                found.frames |= {
-                    (name, kind): cost for kind, cost in _Ours(network, backbone, contents, device).frames()
-                }
+                own = _Ours(network, backbone, contents, device)
+                found.frames |= {(name, kind): cost for kind, cost in own.frames()}
+                found.pictures |= {(name, caption): picture for caption, picture in own.pictures.items()}
     for line in found.told():
         say(line)
-    return Race(found.steps_ms | plain.steps_ms, found.frames | plain.frames)
+    return Race(found.steps_ms | plain.steps_ms, found.frames | plain.frames, plain.pictures | found.pictures)
 
 
 def _plain_loops(device: str, threads: int, sizes_hw: Sequence[tuple[int, int]], limit: int) -> Race:
     torch.set_num_threads(threads)
     found, network = Race(), features(vgg19_state()).to(device)
+    content = film_frames(sizes_hw[-1], FRAMES)[-1]
+    style = styles.paint(STYLE, content.shape[1], content.shape[0])
+    found.pictures |= {(PLAIN, "source"): content, (PLAIN, f"style, {STYLE}"): style}
     for optimizer in OPTIMIZERS:
         name = f"plain, {optimizer}"
         for size_hw in sizes_hw:
             loop = _plain(network, film_frames(size_hw, 1)[0], device)
             runs = [loop.paint(optimizer, 0.0, PLAIN_STEPS) for _ in range(RUNS)]
             found.steps_ms[name, size_hw] = statistics.median(1000 * run.seconds / run.steps for run in runs)
-        run = _plain(network, film_frames(sizes_hw[-1], FRAMES)[-1], device).paint(optimizer, SHARE, limit)
+        run = _plain(network, content, device).paint(optimizer, SHARE, limit)
         found.frames[name, "each"] = FrameCost(run.seconds, run.steps, run.share)
+        found.pictures[PLAIN, _caption(optimizer, run.steps, run.share)] = _frame(run.image)
     return found
 
 
@@ -156,20 +166,22 @@ class _Ours:
         self._size_hw = (contents[0].shape[0], contents[0].shape[1])
         self._params = Params(backbone=backbone)
         self._style = styles.paint(STYLE, 512, 384)
+        self.pictures: dict[str, Frame] = {}  # of the default steps, by caption
 
     def frames(self) -> Iterator[tuple[str, FrameCost]]:
         """A first frame, and one of the steady state."""
         whole = self._loss_at(self._contents[0])
-        yield "first", self._least(TRIED_FIRST, self._params.steps, whole, self._first)
+        yield "first", self._least("first", TRIED_FIRST, self._params.steps, whole, self._first)
         painter = self._painter()
         last = painter.paint_still(self._contents[0]).frame
         for before, now in pairwise(self._contents[:-1]):
             last = painter.paint_next(now, carry(last, before, now)).frame
         whole = self._loss_at(self._contents[-1])
-        yield "next", self._least(TRIED_NEXT, self._params.steps_next, whole, lambda steps: self._next(last, steps))
+        default = self._params.steps_next
+        yield "next", self._least("next", TRIED_NEXT, default, whole, lambda steps: self._next(last, steps))
 
     def _least(
-        self, tried: Iterable[int], default: int, whole: float, paint: Callable[[int], tuple[float, Painted]]
+        self, kind: str, tried: Iterable[int], default: int, whole: float, paint: Callable[[int], tuple[float, Painted]]
     ) -> FrameCost:
         """The fewest steps of those tried that reach `SHARE` of `whole`."""
         for steps in tried:
@@ -178,8 +190,14 @@ class _Ours:
                 seconds = statistics.median([seconds, *(paint(steps)[0] for _ in range(RUNS - 1))])
                 break
         cost = FrameCost(seconds, painted.steps, painted.losses["style"] / whole)
+        self._show(kind, painted, cost.share)
         seconds, painted = paint(default)
-        return replace(cost, default_s=seconds, default_share=painted.losses["style"] / whole)
+        share = painted.losses["style"] / whole
+        self._show(kind, painted, share)
+        return replace(cost, default_s=seconds, default_share=share)
+
+    def _show(self, kind: str, painted: Painted, share: float) -> None:
+        self.pictures[_caption(f"{kind} frame", painted.steps, share)] = painted.frame
 
     def _first(self, steps: int) -> tuple[float, Painted]:
         painter = self._painter(steps=steps)
@@ -214,6 +232,17 @@ def film_frames(size_hw: tuple[int, int], count: int) -> list[Frame]:
     return [cv2.resize(frame, size_hw[::-1], interpolation=cv2.INTER_AREA) for frame in frames]
 
 
+def picture(found: Race) -> Frame:
+    """What each painter made of the frame, one strip a painter; ours at the bar's style loss and as it comes."""
+    strips = []
+    for painter in dict.fromkeys(name for name, _ in found.pictures):
+        shown = {caption: frame for (name, caption), frame in found.pictures.items() if name == painter}
+        title = painter if has_weights(Backbone.VGG19) or painter != PLAIN else f"{painter} on random weights"
+        row = Row("", list(shown.values()))
+        strips.append(strip([row], list(shown), title=title, cell_px=STRIP_CELL_PX))
+    return np.vstack(strips)
+
+
 def page(found: Race, head: str) -> str:
     """The Markdown page."""
     sizes = list(dict.fromkeys(size_hw for _, size_hw in found.steps_ms))
@@ -230,7 +259,17 @@ def page(found: Race, head: str) -> str:
         "what the default number of steps takes and reaches. Ours with the flow; the fewest steps that got there. The "
         f"plain loop is given up after {LIMIT} steps.", "",
         *table(("", "frame", "s", "steps", "style loss left", "default: s", "style loss left"), frames), "",
+        f"![The plain loop's pictures and ours]({STRIP_FILE})", "",
     ])  # fmt: skip
+
+
+def save_picture(found: Race, folder: Path) -> None:
+    """Write the strip that the page shows."""
+    save_jpeg(picture(found), folder / STRIP_FILE, STRIP_LIMIT_BYTES)
+
+
+def _caption(name: str, steps: int, share: float) -> str:
+    return f"{name}: {steps} steps, {share:.1%} left"
 
 
 def _cells(cost: FrameCost) -> tuple[str, ...]:
@@ -248,6 +287,11 @@ def _plain(network: torch.nn.Sequential, content: Frame, device: str) -> Gatys:
 def _pixels(frame: Frame, device: str) -> Tensor:
     """`(1, 3, H, W) float32, 0 to 255`."""
     return torch.from_numpy(np.ascontiguousarray(frame.transpose(2, 0, 1)[None])).float().to(device)
+
+
+def _frame(pixels: Tensor) -> Frame:
+    """The other way."""
+    return np.asarray(pixels[0].permute(1, 2, 0).round().byte().cpu().numpy(), dtype=np.uint8)
 
 
 def _px(size_hw: tuple[int, int]) -> str:

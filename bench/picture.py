@@ -64,6 +64,7 @@ from bench.jobs import (  # noqa: E402
 from bench.looks import boundary_strip  # noqa: E402
 from bench.page import Picture, Setting, page  # noqa: E402
 from bench.sheets import save_jpeg  # noqa: E402
+from bench.step import has_weights  # noqa: E402
 from farm.client import Job  # noqa: E402
 from farm.contract.messages import Stage  # noqa: E402
 from farm.contract.params import Backbone  # noqa: E402
@@ -280,13 +281,6 @@ def cases_of(arguments: argparse.Namespace, scope: Scope) -> list[Case]:
         short = shot(CLIPS[arguments.clips[0]], replace(scope, frames=scope.excerpt_frames))
         found.append(Case(short, arguments.styles[0], Backbone.VGG19))
     return found
-
-
-def has_weights(backbone: Backbone) -> bool:
-    """Whether this machine has a backbone's weights."""
-    from worker.engine.backbones import weights_sha256
-
-    return bool(weights_sha256(backbone))
 
 
 def parsed(words: Sequence[str]) -> argparse.Namespace:

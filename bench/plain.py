@@ -34,11 +34,12 @@ ITERATIONS = 1000
 
 @dataclass(frozen=True, slots=True)
 class Descent:
-    """How a loop went: its time and steps, and its style loss as a share of that at the content."""
+    """How a loop went: its time and steps, its style loss as a share of that at the content, and what it painted."""
 
     seconds: float
     steps: int
     share: float
+    image: Tensor  # (1, 3, H, W) float32, 0 to 255
 
 
 def features(weights: Mapping[str, Tensor]) -> nn.Sequential:
@@ -83,7 +84,7 @@ class Gatys:
         while steps < limit and style > share * first:
             style = step()
             steps += 1
-        return Descent(time.perf_counter() - began_s, steps, style / first)
+        return Descent(time.perf_counter() - began_s, steps, style / first, image.detach().clamp(0, 255))
 
     def _step(self, image: Tensor, optimizer: str) -> Callable[[], float]:
         """A step; it returns the style loss it began with. One evaluation, also of L-BFGS."""

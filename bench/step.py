@@ -101,7 +101,7 @@ def step_ms(network: Network, backbone: Backbone, size_hw: tuple[int, int], devi
 @contextmanager
 def network_of(backbone: Backbone, device: str, *, bfloat16: bool = False) -> Iterator[Network]:
     """The backbone on `device`; VGG19 on random weights where its own are not here."""
-    if backbone is Backbone.EFFICIENTNET_LITE0 or weights_sha256(backbone):
+    if has_weights(backbone):
         yield load(backbone, WEIGHTS_SHA256[backbone], device, bfloat16=bfloat16)
         return
     with tempfile.TemporaryDirectory() as folder:
@@ -109,6 +109,11 @@ def network_of(backbone: Backbone, device: str, *, bfloat16: bool = False) -> It
         torch.save(vgg19_state(), file)
         sha256 = hashlib.sha256(file.read_bytes()).hexdigest()
         yield load(backbone, sha256, device, Path(folder), bfloat16=bfloat16)
+
+
+def has_weights(backbone: Backbone) -> bool:
+    """Whether this machine has a backbone's weights."""
+    return bool(weights_sha256(backbone))
 
 
 def vgg19_state() -> dict[str, torch.Tensor]:

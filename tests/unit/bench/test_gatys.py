@@ -7,7 +7,7 @@ import pytest
 import torch
 from torch.nn.functional import mse_loss
 
-from bench.gatys import BAR_SIZE_HW, FrameCost, Race, page
+from bench.gatys import BAR_SIZE_HW, PLAIN, FrameCost, Race, page, picture
 from bench.plain import ADAM_RATE, CONTENT_LAYER, STYLE_LAYERS, Gatys, features, gram
 from bench.step import vgg19_state
 
@@ -17,7 +17,7 @@ def network() -> torch.nn.Sequential:
     return features(vgg19_state())
 
 
-def picture(seed: int, size: int = 32) -> torch.Tensor:
+def noise(seed: int, size: int = 32) -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(seed).uniform(0, 255, (1, 3, size, size))).float()
 
 
@@ -43,18 +43,20 @@ def test_style_and_content_in_one_picture_leave_only_smoothness(network: torch.n
 
 
 def test_adams_first_step_moves_every_pixel_by_its_rate(network: torch.nn.Sequential) -> None:
-    loop, image = Gatys(network, picture(0), picture(1)), picture(0).requires_grad_()
+    loop, image = Gatys(network, noise(0), noise(1)), noise(0).requires_grad_()
     loop._step(image, "adam")()
-    assert mse_loss((image - picture(0)).abs(), torch.full_like(image, ADAM_RATE)).item() < 1e-2
+    assert mse_loss((image - noise(0)).abs(), torch.full_like(image, ADAM_RATE)).item() < 1e-2
 
 
 @pytest.mark.parametrize("optimizer", ["adam", "lbfgs"])
 def test_a_loop_ends_where_its_style_loss_has_fallen_so_far_or_at_its_limit(
     network: torch.nn.Sequential, optimizer: str
 ) -> None:
-    loop = Gatys(network, torch.full((1, 3, 32, 32), 100.0), picture(1))
+    loop = Gatys(network, torch.full((1, 3, 32, 32), 100.0), noise(1))
     once = loop.paint(optimizer, share=0.0, limit=1)
     assert (once.steps, once.share) == (1, 1.0)
+    assert not torch.equal(once.image, torch.full_like(once.image, 100.0))
+    assert 0 <= once.image.min() <= once.image.max() <= 255
     fell = loop.paint(optimizer, share=0.7, limit=40)
     assert fell.share <= 0.7
     assert 1 < fell.steps < 40
@@ -78,3 +80,13 @@ def test_bars_compare_figures_of_one_run() -> None:
     assert (following.figure, following.case, following.met) == ("18.0", "plain, lbfgs", False)
     assert first.met is None  # it did not get there
     assert "not in 2" in page(found, "")
+
+
+def test_a_strip_shows_what_each_painted_a_painter_below_the_other() -> None:
+    found, ours = Race(), "ours, EfficientNet-Lite0"
+    for value, key in enumerate([(PLAIN, "source"), (PLAIN, "adam"), (ours, "first frame"), (ours, "next frame")]):
+        found.pictures[key] = np.full((30, 40, 3), 60 * value + 40, np.uint8)
+    sheet = picture(found)
+    upper, lower = np.split(sheet, 2)
+    for half, shades in ((upper, (40, 100)), (lower, (160, 220))):
+        assert [shade for shade in (40, 100, 160, 220) if (half == shade).all(axis=2).sum() >= 30 * 40] == list(shades)
