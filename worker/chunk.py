@@ -31,7 +31,7 @@ from farm.executor import Outcome, Run
 from farm.frames import FrameReader
 from farm.png import png_bytes
 from worker.engine import Carried, Frame, OnStep, Painted, StepProgress, carry, carry_far
-from worker.engine.approach import APPROACH_FRAMES, Approach, approach
+from worker.engine.approach import APPROACH_FRAMES, Approach, approach, departing
 from worker.engine.blend import mixed
 from worker.engine.flow import Motion, carry_along, motion_between
 from worker.engine.palette import kept_colors
@@ -123,6 +123,7 @@ class _Line:
         self._reader = reader
         self._behind = behind
         self._last = last  # what the next frame is painted from
+        self._far = _chunk_before(run, run.message.start) is not None
 
     def go_on(self, record: FrameRecord, frame: Frame | None = None) -> None:
         """One frame more is stored; `frame`: the next one is painted from it."""
@@ -166,7 +167,8 @@ class _Line:
 
     def _carried(self, frame: _Unpainted) -> Carried:
         with self._run.span("warp"):
-            return frame.way.towards(carry_along(self._last, frame.motion), frame.left)
+            carried = frame.way.towards(carry_along(self._last, frame.motion), frame.left)
+            return departing(carried, frame.number - self._run.message.start) if self._far else carried
 
     def _on_step(self, _progress: StepProgress) -> None:
         """Ask whether to stop, be it that the frame before could not be stored or is another's."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -26,6 +26,11 @@ neighbours do, short enough that the flows still hold."""
 CALM = 0.6
 """How much of their pace the optimiser's steps lose where a frame is all anchor. The anchor is painted already: what
 the steps change in one frame, the next would take back, and strokes would tremble."""
+DEPARTURE_FRAMES = 12
+"""Over how many frames after its anchor a chunk finds its pace again. An anchor comes from far and still has a little
+way to go; at full pace it would go it in the first two frames after the boundary, and be seen to."""
+DEPARTURE_CALM = 0.1
+"""How much of the pace is lost right after the anchor. More, and the strokes that carrying blurs are not taken back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +71,11 @@ def approach(
         far.add(*flow_pair(luma(after), luma(now), method))
         views.append((frame_from_image(crisp_warp(image, far.flow)), far.trust & inside(far.flow)))
     return Approach(tuple(views))
+
+
+def departing(carried: Carried, since: int) -> Carried:
+    """`carried` with the pace of a frame `since` frames after its chunk's anchor; 1 for the one right after it."""
+    return replace(carried, pace=min(carried.pace, 1 - DEPARTURE_CALM * (1 - _apart(since - 1, DEPARTURE_FRAMES))))
 
 
 def step_share(left: int, frames: int) -> float:

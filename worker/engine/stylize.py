@@ -66,7 +66,7 @@ LEAD_STEPS, LEAD_PACE = 0.5, 2.0
 """Share of a following frame's steps that a frame of a lead-in takes, and how much larger they are: nobody sees it."""
 ANCHOR_PACE = 1.5
 """How much larger an anchor's steps are. At the usual size it has a twelfth more style loss than a film in motion, and
-the frames after it are as long in losing it."""
+the frames after it take long to lose it."""
 NOISE = 0.02
 """Spread of the noise a first frame starts with: flat skies have no edge for a stroke to begin at."""
 

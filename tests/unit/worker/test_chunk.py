@@ -29,7 +29,7 @@ from farm.testing import MemoryLedger, MemoryStore
 from worker.chunk import LEAD_FRAMES, paint_anchor, paint_chunk
 from worker.device import choose_device
 from worker.engine import carry, carry_far
-from worker.engine.approach import approach
+from worker.engine.approach import approach, departing
 from worker.studio import Studio
 
 FRAMES, CHUNK, SIZE = 12, 6, (48, 32)
@@ -126,7 +126,8 @@ class Bench:
         frames = {chunk.start: anchors[chunk.start // CHUNK]}
         for number, (before, now) in enumerate(pairwise(contents), start=chunk.start + 1):
             carried = carry(png_read(frames[number - 1]), before, now)
-            painted = painter.paint_next(now, way.towards(carried, chunk.stop - number) if way else carried)
+            carried = way.towards(carried, chunk.stop - number) if way else departing(carried, number - chunk.start)
+            painted = painter.paint_next(now, carried)
             self.steps.setdefault(number, painted.steps)
             frames[number] = (stored or {}).get(number, png_bytes(painted.frame))
         return frames

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from worker.engine import Carried, Frame
-from worker.engine.approach import Approach, approach, step_share
+from worker.engine.approach import DEPARTURE_CALM, DEPARTURE_FRAMES, Approach, approach, departing, step_share
 
 LEFT_OF_PAN = 4
 
@@ -54,6 +55,15 @@ def test_the_nearer_the_anchor_the_smaller_the_steps() -> None:
     assert paces[:3] == pytest.approx([1.0, 1.0, 1.0])  # before the way, and on its first frame
     assert paces == sorted(paces, reverse=True)
     assert 0.4 < paces[-1] < 0.6
+
+
+def test_a_chunk_that_comes_from_afar_finds_its_pace_slowly() -> None:
+    carried = Carried(flat(0.5), np.ones((48, 48), np.float32))
+    paces = [departing(carried, since).pace for since in range(1, DEPARTURE_FRAMES + 3)]
+    assert paces[0] == pytest.approx(1 - DEPARTURE_CALM)
+    assert paces == sorted(paces)
+    assert paces[-2:] == [1.0, 1.0]
+    assert departing(replace(carried, pace=0.1), 9).pace == 0.1  # never faster than the way to the next anchor allows
 
 
 def test_what_comes_into_sight_is_painted_as_the_anchor_has_it() -> None:
