@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import random
 import signal
 import socket
 import subprocess
@@ -15,6 +16,7 @@ import time
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 
 import psutil
@@ -23,6 +25,9 @@ from farm.contract.errors import StackError
 
 MARK = "FARM_STACK_HOME"
 """Environment variable that all processes of a private farm inherit: the farm's home."""
+
+SERVER_PORTS = range(10_000, 32_768)
+"""Ports of the farm's parts: below those of outgoing connections, which begin at 32768 on Linux, at 49152 elsewhere."""
 
 _SAME_START_S = 0.05  # the clock tick in which systems count start times, with some air
 _KILL_WAIT_S = 5.0
@@ -101,15 +106,18 @@ def end(graces_s: Mapping[psutil.Process, float]) -> None:
 
 
 def free_ports(count: int) -> list[int]:
-    """Loopback ports nobody listens on now. Another process may still take one: the starter tries again."""
-    sockets = [socket.socket() for _ in range(count)]
-    try:
-        for one in sockets:
-            one.bind(("127.0.0.1", 0))
-        return [one.getsockname()[1] for one in sockets]
-    finally:
-        for one in sockets:
-            one.close()
+    """Loopback ports nobody listens on now. Another process may still take one: the starter tries again.
+
+    None is of those that the system hands out to connections: a part that is started again finds its port, whatever
+    was connected meanwhile.
+    """
+    offered = (port for port in random.sample(SERVER_PORTS, len(SERVER_PORTS)) if is_free(port))
+    ports = list(islice(offered, count))
+    if len(ports) < count:
+        raise StackError(
+            f"no port from {SERVER_PORTS.start} to {SERVER_PORTS.stop - 1} is free on this machine; end what holds them"
+        )
+    return ports
 
 
 def is_free(port: int) -> bool:

@@ -126,6 +126,22 @@ def test_a_missing_part_is_started_where_it_was(stack: Stack) -> None:
     assert first.settings.redis_url == second.settings.redis_url
 
 
+def test_ports_are_none_that_connections_get() -> None:
+    ports = process.free_ports(8)
+    assert len(set(ports)) == 8
+    assert all(process.is_free(port) for port in ports)
+    lowest = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    if lowest <= process.SERVER_PORTS.start:
+        pytest.skip("this machine gives connections every port")
+    assert max(ports) < lowest
+
+
+def test_no_port_left_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(process, "is_free", lambda port: False)
+    with pytest.raises(StackError, match="no port from 10000 to 32767 is free"):
+        process.free_ports(1)
+
+
 def test_a_part_that_hangs_is_replaced(stack: Stack, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("farm.stack.stack.KEPT_HEALTH_S", 0.5)
     monkeypatch.setitem(END_S, "redis", 0.5)

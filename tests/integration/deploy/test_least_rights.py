@@ -6,7 +6,6 @@ import base64
 import hashlib
 import json
 import os
-import socket
 import subprocess
 import sys
 import time
@@ -32,6 +31,7 @@ from farm.contract.messages import Stage, StoredFrame, TaskId
 from farm.contract.states import JobState
 from farm.settings import Settings
 from farm.stack.parts import find_redis
+from farm.stack.process import free_ports
 
 pytestmark = pytest.mark.timeout(180)
 USERS = ("client", "coordinator", "worker", "flower")
@@ -67,12 +67,6 @@ def logged(command: list[str], environ: dict[str, str], log: Path) -> Iterator[N
         yield
 
 
-def free_port() -> int:
-    with socket.socket() as each:
-        each.bind(("127.0.0.1", 0))
-        return int(each.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     home = tmp_path_factory.mktemp("acl")
@@ -82,7 +76,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
     passwords["admin"] = ADMIN
     hashed = hashlib.sha256(ADMIN.encode()).hexdigest()
     (home / "users.acl").write_text(f"{text}user admin on #{hashed} ~* &* +@all\n")
-    port = free_port()
+    (port,) = free_ports(1)
     lines = ("bind 127.0.0.1", f"port {port}", 'save ""', f"dir {home}", f"aclfile {home}/users.acl")
     (home / "redis.conf").write_text("\n".join(lines) + "\n")
     found = Server(port, passwords)
@@ -142,7 +136,7 @@ def run(server: Server, _store_service: Settings, tmp_path_factory: pytest.TempP
         visibility_timeout_s=60,
         cache_dir=home / "cache",
     )
-    port = free_port()
+    (port,) = free_ports(1)
     with server.connect("admin") as admin:
         admin.flushall()
         admin.acl_log_reset()
