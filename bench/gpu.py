@@ -31,7 +31,7 @@ from farm.contract.params import Backbone, Params
 from farm.settings import Settings
 from worker.device import Device, choose_device, versions
 from worker.engine import Painter, carry
-from worker.engine.backbones import Network
+from worker.engine.backbones import Network, warmed
 from worker.engine.losses import style_grams
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -60,7 +60,7 @@ class Way(Enum):
 
     EAGER = "float32"
     LOW = "bfloat16"  # what workers do on a GPU
-    COMPILED = "bfloat16, compiled"
+    COMPILED = "bfloat16, compiled"  # with FARM_COMPILE=on
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,7 +122,7 @@ def rows(device: str, sizes_hw: Sizes, ways: Sequence[Way], steps: int) -> Itera
                 row = Row(backbone, size, way)
                 try:
                     with network_of(backbone, device, bfloat16=way is not Way.EAGER) as network:
-                        chosen = _compiled(network) if way is Way.COMPILED else network
+                        chosen = warmed(network.compiled()) if way is Way.COMPILED else network
                         yield _measured(row, chosen, size_hw, device, steps)
                 except (RuntimeError, FarmError) as error:  # too little memory, no compiler
                     yield replace(row, failed=str(error).strip().splitlines()[0][:100])
@@ -174,7 +174,7 @@ def _measured(row: Row, network: Network, size_hw: tuple[int, int], device: str,
     painter = Painter(network, params, styles.paint("swirl", 512, 384), size_hw=size_hw, device=device)
     content = scene(size_hw)
     carried = carry(content, content, content)
-    painter.paint_next(content, carried)  # targets, compilation
+    painter.paint_next(content, carried)  # targets
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats(device)
     times, done = [], 1
@@ -196,11 +196,10 @@ def _measured(row: Row, network: Network, size_hw: tuple[int, int], device: str,
 
 def step_flops(network: Network, size_hw: tuple[int, int], device: str) -> float:
     """Arithmetic of one step's network and Gram matrices, forward and backward, counted on the network as it comes."""
-    plain = getattr(network, "_orig_mod", network)
     image = torch.zeros((1, 3, *size_hw), device=device, requires_grad=True)
     with FlopCounterMode(display=False) as counter:
-        seen = plain(image)
-        asked = [*style_grams(plain, seen), seen[plain.content_tap].float()]
+        seen = network.walked(image)
+        asked = [*style_grams(network, seen), seen[network.content_tap].float()]
         torch.stack([each.sum() for each in asked]).sum().backward()  # type: ignore[no-untyped-call]
     return float(counter.get_total_flops())
 
@@ -208,12 +207,6 @@ def step_flops(network: Network, size_hw: tuple[int, int], device: str) -> float
 def _matmul(side: int, dtype: torch.dtype, device: str) -> Callable[[], object]:
     a, b = (torch.randn((side, side), device=device, dtype=dtype) for _ in range(2))
     return lambda: a @ b
-
-
-def _compiled(network: Network) -> Network:
-    compiled = torch.compile(network)
-    compiled.style_taps, compiled.content_tap = network.style_taps, network.content_tap
-    return compiled
 
 
 def _forget(device: str) -> None:

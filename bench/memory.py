@@ -25,7 +25,7 @@ from farm import styles
 from farm.contract.params import Backbone, Params
 from farm.settings import Settings
 from worker.engine.losses import framed_size
-from worker.engine.memory import PICTURE_BYTES_PX, Memory, step_bytes_px
+from worker.engine.memory import PICTURE_BYTES_PX, Memory, planned_bytes, step_bytes_px
 from worker.engine.objective import Objective
 from worker.engine.pixels import image_from_frame, tensor_from_image
 from worker.engine.style import StyleTargets
@@ -44,6 +44,7 @@ class Row:
     backbone: Backbone
     limit_bytes: int  # 0: none
     tile_px: int | None
+    planned_bytes: int
     peak_bytes: int
     step_s: float
     gradient: npt.NDArray[np.float32]
@@ -64,14 +65,16 @@ def rows(say: Callable[[str], None]) -> list[list[Row]]:
 
 def page(found: Sequence[Sequence[Row]], head: str) -> str:
     """The Markdown page."""
-    header = ("backbone", "limit, MiB", "tiles, px", "peak, MiB", "step over the whole's", "gradient's difference")
+    sizes = ("limit, MiB", "tiles, px", "planned, MiB", "peak, MiB")
+    header = ("backbone", *sizes, "step over the whole's", "gradient's difference")
     lines = [_cells(row, group[0]) for group in found for row in group]
     height, width = SIZE_HW
     return "\n".join([
         "# Memory", "", f"{head} One step at {width}×{height}; `python -m bench memory` writes this page.", "",
         *verdict_table(bars(found)), "", *table(header, lines), "",
-        "Peak: what the process held at its most over what it held before the step. Difference: the largest of any",
-        "pixel's gradient, over the largest gradient of the whole.", "",
+        "Planned: what `worker/engine/memory.py` counts on for these tiles; a limit that the smallest can't keep is",
+        "exceeded, with a warning. Peak: what the process held at its most over what it held before the step.",
+        "Difference: the largest of any pixel's gradient, over the largest gradient of the whole.", "",
     ])  # fmt: skip
 
 
@@ -79,11 +82,21 @@ def bars(found: Sequence[Sequence[Row]]) -> list[Bar]:
     """What is asked."""
     limited = [(row, group[0]) for group in found for row in group[1:]]
     apart = {f"{row.backbone}, {row.tile_px} px": _difference(row, whole) for row, whole in limited}
-    kept = {f"{row.backbone}, {row.tile_px} px": row.peak_bytes / row.limit_bytes for row, _ in limited}
+    planned = {
+        f"{row.backbone}, {'whole' if row.tile_px is None else f'{row.tile_px} px'}": row.peak_bytes / row.planned_bytes
+        for group in found
+        for row in group
+    }
+    kept = {
+        f"{row.backbone}, {row.tile_px} px": row.peak_bytes / row.limit_bytes
+        for row, _ in limited
+        if row.planned_bytes <= row.limit_bytes
+    }
     scaled = {name: 1e4 * value for name, value in apart.items()}
     return [
         at_most(7, "gradient in tiles over the whole's, ten-thousandths", scaled, 1.0),
-        at_most(7, "peak memory over its limit", kept, 1.0),
+        at_most(7, "peak memory over its plan", planned, 1.0),
+        at_most(7, "peak memory over a limit that tiles can keep", kept, 1.0),
     ]
 
 
@@ -93,7 +106,7 @@ def _measured(backbone: Backbone, limit_bytes: int) -> Row:
         command = [sys.executable, "-m", "bench.memory", backbone, str(limit_bytes), str(file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=ROW_LIMIT_S, check=True)
         told = json.loads(done.stdout)
-        return Row(backbone, limit_bytes, told["tile_px"], told["peak_bytes"], told["step_s"], np.load(file))
+        return Row(backbone, limit_bytes, **told, gradient=np.load(file))
 
 
 def _one(backbone: Backbone, limit_bytes: int, file: Path) -> None:
@@ -109,9 +122,12 @@ def _one(backbone: Backbone, limit_bytes: int, file: Path) -> None:
         before, began_s = _held_bytes(), time.perf_counter()
         objective.descend(image)
         step_s, tile_px = time.perf_counter() - began_s, memory.tile_px(network, framed_size(content))
+        peak_bytes = _held_bytes() - before
+        planned = int(planned_bytes(network, framed_size(content), tile_px))
     assert image.grad is not None
     np.save(file, image.grad.numpy())
-    print(json.dumps({"tile_px": tile_px, "peak_bytes": _held_bytes() - before, "step_s": step_s}))
+    told = {"tile_px": tile_px, "planned_bytes": planned, "peak_bytes": peak_bytes, "step_s": step_s}
+    print(json.dumps(told))
 
 
 def _fixed_bytes() -> int:
@@ -135,6 +151,7 @@ def _cells(row: Row, whole: Row) -> tuple[str, ...]:
         row.backbone.value,
         f"{row.limit_bytes / MIB:.0f}" if limited else "none",
         "whole" if row.tile_px is None else str(row.tile_px),
+        f"{row.planned_bytes / MIB:.0f}",
         f"{row.peak_bytes / MIB:.0f}",
         f"{row.step_s / whole.step_s:.2f}" if limited else "1",
         f"{_difference(row, whole):.1e}" if limited else "0",

@@ -69,6 +69,7 @@ class Settings:
     threads: int = field(default_factory=usable_cores)  # FARM_THREADS: CPU threads of one process
     device: str = "auto"  # FARM_DEVICE: auto, cpu, cuda, cuda:N
     precision: str = "auto"  # FARM_PRECISION: the network's: float32, bfloat16, or auto: bfloat16 on GPUs that know it
+    compile: str = "off"  # FARM_COMPILE: on: the network's kernels are made for the device, for minutes, at its start
     memory_mb: int = 0  # FARM_MEMORY_MB: what a worker may paint with; 0: nine tenths of its device's
     visibility_timeout_s: int = 6 * 3600  # FARM_VISIBILITY_TIMEOUT_S: Redis redelivers a message after this long
     lease_s: float = 30.0  # FARM_LEASE_S: an executor's lease on its task
@@ -116,6 +117,7 @@ class Settings:
             threads=int(_number(given, "FARM_THREADS", usable_cores(), 1, 4096, whole=True)),
             device=_matching(given, "FARM_DEVICE", "auto", r"auto|cpu|cuda(:\d{1,3})?", "auto, cpu, cuda or cuda:N"),
             precision=_matching(given, "FARM_PRECISION", "auto", "auto|float32|bfloat16", "auto, float32 or bfloat16"),
+            compile=_matching(given, "FARM_COMPILE", "off", "on|off", "on or off"),
             memory_mb=int(_number(given, "FARM_MEMORY_MB", 0, 0, 2**24, whole=True)),
             visibility_timeout_s=int(_number(given, "FARM_VISIBILITY_TIMEOUT_S", 6 * 3600, 1, 30 * DAY_S, whole=True)),
             lease_s=_number(given, "FARM_LEASE_S", 30.0, 0.5, 3600),

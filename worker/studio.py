@@ -32,7 +32,7 @@ from worker.engine.backbones import load
 T = TypeVar("T")
 
 LOAD_LIMIT_S = 3600.0
-"""A backbone's weights may have to be downloaded, over whatever line there is."""
+"""A backbone's weights may have to be downloaded, over whatever line there is, and its kernels compiled."""
 MEMORY_SHARE = 0.9
 """Of a device's memory, what is painted with where no limit is set: its driver and other kernels want some."""
 KEPT_PAINTERS = 2
@@ -58,7 +58,7 @@ class Studio:
 
     def __init__(self, settings: Settings, store: Store, device: Device) -> None:
         self.device = device
-        self.versions = {**versions(), "precision": device.precision}
+        self.versions = {**versions(), "precision": device.precision, "compile": settings.compile}
         self._settings = settings
         self._store = store
         self._media = MediaCache.from_settings(store, settings)
@@ -129,6 +129,7 @@ class Studio:
             self.device.torch_name,
             self._settings.weights_dir,
             bfloat16=self.device.precision == "bfloat16",
+            compiled=self._settings.compile == "on",
         )
 
 

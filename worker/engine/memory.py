@@ -27,6 +27,7 @@ T = TypeVar("T")
 TILES_PX = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)
 """Longest sides of tiles, from the largest."""
 SAMPLE_PX = 128
+MIB = 1 << 20
 IN_PASSING = 5
 """How many of a network's largest tensors a step holds at its peak beside what it keeps for the way back: a layer's
 output before and after its ReLU, their gradients, workspace. On a CPU it is 3 for EfficientNet-Lite0, 5 for VGG19."""
@@ -43,6 +44,7 @@ class Memory:
     def __init__(self, limit_bytes: int | None = None) -> None:
         self._limit_bytes = limit_bytes
         self._most_px = math.inf  # what the network may see at once, as far as the device has said
+        self._warned = False
 
     def within(self, network: Network, size_hw: SizeHW, whole: Callable[[], T], in_tiles: Callable[[int], T]) -> T:
         """What `whole`, or `in_tiles` with the longest side of a tile, gives where the network sees that size.
@@ -66,7 +68,19 @@ class Memory:
         most = min(self._most_px, self._affordable_px(network, height * width))
         if height * width <= most:
             return None
-        return next((side for side in TILES_PX if _largest_px(network, size_hw, side) <= most), TILES_PX[-1])
+        fitting = (side for side in TILES_PX if _largest_px(network, size_hw, side) <= most)
+        return next(fitting, None) or self._smallest(network, size_hw)
+
+    def _smallest(self, network: Network, size_hw: SizeHW) -> int:
+        """The last resort; said once, where it is more than the limit."""
+        least_bytes = planned_bytes(network, size_hw, TILES_PX[-1])
+        if self._limit_bytes is not None and least_bytes > self._limit_bytes and not self._warned:
+            self._warned = True
+            log.warning(
+                "%d×%d px take %.0f MiB in the smallest tiles, more than the limit of %.0f MiB; raise FARM_MEMORY_MB",
+                size_hw[1], size_hw[0], least_bytes / MIB, self._limit_bytes / MIB,
+            )  # fmt: skip
+        return TILES_PX[-1]
 
     def _lower(self, tile_px: int | None, network: Network, size_hw: SizeHW) -> bool:
         """Plan smaller tiles; False where there are none."""
@@ -92,6 +106,13 @@ def is_out_of_memory(error: BaseException) -> bool:
     return isinstance(error, RuntimeError) and any(words in str(error) for words in NO_MEMORY)
 
 
+def planned_bytes(network: Network, size_hw: SizeHW, tile_px: int | None) -> float:
+    """Bytes that a step is planned to take on a picture that the network sees in that size; `tile_px` None: whole."""
+    pixels = size_hw[0] * size_hw[1]
+    seen = pixels if tile_px is None else _largest_px(network, size_hw, tile_px)
+    return PICTURE_BYTES_PX * pixels + step_bytes_px(network) * seen
+
+
 @lru_cache(maxsize=8)
 def step_bytes_px(network: Network) -> float:
     """Bytes that a step takes at its peak for each pixel the network sees."""
@@ -106,7 +127,7 @@ def step_bytes_px(network: Network) -> float:
 
     image = torch.zeros((1, 3, SAMPLE_PX, SAMPLE_PX), device=network.mean.device, requires_grad=True)
     with torch.enable_grad(), torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
-        features = network(image)
+        features = network.walked(image)
     del features
     return (sum(held.values()) + IN_PASSING * max(held.values())) / SAMPLE_PX**2
 

@@ -43,9 +43,9 @@ from worker.engine.style import StyleTargets
 COARSEST_PX = 80
 """No pyramid level's longer side is smaller: so the coarsest is 80 to 159 px whatever the frame's size."""
 COARSE_STEPS, FINE_STEPS = 4.0, 2.0
-"""How many times as many steps a carried frame gets on its coarse levels and on its finest, where `BARE_FULL` or more of
-it is bare: bare places have but this frame's steps to become a painting. Coarse steps cost little, and set colours and
-light; the finest ones lower the style loss most."""
+"""How many times as many steps a carried frame gets on its coarse levels and on its finest, where `BARE_FULL` or more
+of it is bare: bare places have but this frame's steps to become a painting. Coarse steps cost little, and set colours
+and light; the finest ones lower the style loss most."""
 BARE_FULL = 0.25
 """Share of a carried frame without carried paint from which on it gets all these steps; with less, fewer."""
 FOLLOW_RATE = 0.2

@@ -69,7 +69,7 @@ def test_what_the_readme_names_reaches_every_part_from_the_env_file(name: str) -
     named = {variable for row in table for variable in re.findall(r"FARM_\w+", row)}
     inside = {"FARM_HOME", "FARM_CACHE_DIR", "FARM_WEIGHTS_DIR", "FARM_DEVICE"}  # the image's and the service's own
     by_hand = {"FARM_QUEUES", "FARM_WORKER_NAME", "FARM_DEBUG"}
-    painters = {"FARM_THREADS", "FARM_MEMORY_MB", "FARM_PRECISION"} if name == "coordinator" else set()
+    painters = {"FARM_THREADS", "FARM_MEMORY_MB", "FARM_PRECISION", "FARM_COMPILE"} if name == "coordinator" else set()
     assert named - inside - by_hand - painters <= SERVICES[name]["environment"].keys()
 
 

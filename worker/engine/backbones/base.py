@@ -5,7 +5,7 @@ Owns normalisation, freezing and the walk along the chain; each backbone's modul
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import torch
 from torch import Tensor, nn
@@ -41,6 +41,7 @@ class Network(nn.Module):
         self.stages = nn.ModuleList(stage for _, stage in stages)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
+        self._descended: Callable[[Tensor], dict[str, Tensor]] | None = None
         self.requires_grad_(requires_grad=False)
         self.eval()
 
@@ -54,8 +55,21 @@ class Network(nn.Module):
         self.stages.to(torch.bfloat16)
         return self
 
+    def compiled(self) -> Network:
+        """Itself; what asks for a gradient runs in kernels that `torch.compile` makes at the first call, for any size.
+
+        Calls without one are few: they run as they are, so that there is one compilation and no more.
+        """
+        self._descended = torch.compile(self.walked, dynamic=True)
+        return self
+
     def forward(self, image_bchw: Tensor, until: str | None = None) -> dict[str, Tensor]:
         """Features of every tap; of those up to the tap `until`, if given: what lies behind it is not looked at."""
+        compiled = self._descended is not None and until is None and torch.is_grad_enabled()
+        return self._descended(image_bchw) if compiled and self._descended else self.walked(image_bchw, until)
+
+    def walked(self, image_bchw: Tensor, until: str | None = None) -> dict[str, Tensor]:
+        """`forward`, never compiled: its tensors and operations can be counted."""
         x = ((image_bchw - self.mean) / self.std).to(self.dtype).contiguous(memory_format=torch.channels_last)
         features: dict[str, Tensor] = {}
         for name, stage in zip(self.names, self.stages, strict=True):

@@ -9,7 +9,7 @@ from farm.contract.errors import LeaseLost, PermanentError
 from farm.contract.params import Params
 from worker.engine import Carried, Frame, Network, Painter, StepProgress, carry, stylize
 from worker.engine.pixels import image_from_frame
-from worker.engine.stylize import COARSE_STEPS, OPENING_PASSES, pyramid_sizes
+from worker.engine.stylize import COARSE_STEPS, FINE_STEPS, OPENING_PASSES, pyramid_sizes
 
 FEW = Params(steps=4, steps_anchor=3, steps_next=3)
 
@@ -63,22 +63,24 @@ def test_carried_paint_stays_and_bare_places_are_painted(network: Network, textu
     assert changed[:, 64:].mean() > 0.05
 
 
-def test_full_cover_needs_the_finest_level_only(network: Network, texture: Frame, stripes: Frame) -> None:
+def test_full_cover_needs_the_finest_level_only_and_no_more_steps(
+    network: Network, texture: Frame, stripes: Frame
+) -> None:
     wide = np.tile(texture, (1, 2, 1))[:, :176]
     size = wide.shape[:2]
     artist = painter(network, stripes, wide, Params(steps_next=1))
     covered = Carried(np.zeros((*size, 3), np.float32), np.ones(size, np.float32))
     bare = Carried(np.zeros((*size, 3), np.float32), np.zeros(size, np.float32))
     assert artist.paint_next(wide, covered).steps == 1
-    assert artist.paint_next(wide, bare).steps == COARSE_STEPS + 1
+    assert artist.paint_next(wide, bare).steps == COARSE_STEPS + FINE_STEPS
 
 
-def test_the_less_is_bare_the_fewer_coarse_steps_are_taken(network: Network, texture: Frame, stripes: Frame) -> None:
+def test_the_less_is_bare_the_fewer_more_steps_are_taken(network: Network, texture: Frame, stripes: Frame) -> None:
     mask = np.ones((80, 176), np.float32)
-    mask[:10] = 0  # an eighth: half of BARE_FULL, so 2 · (1 + 3/2) coarse steps and 2 fine ones
+    mask[:10] = 0  # an eighth: half of BARE_FULL, so 2 · (1 + 3/2) coarse steps and 2 · (1 + 1/2) fine ones
     wide = np.tile(texture, (1, 2, 1))[:, :176]
     half_bare = Carried(np.zeros((80, 176, 3), np.float32), mask)
-    assert painter(network, stripes, wide, Params(steps_next=2)).paint_next(wide, half_bare).steps == 5 + 2
+    assert painter(network, stripes, wide, Params(steps_next=2)).paint_next(wide, half_bare).steps == 5 + 3
 
 
 def test_progress_counts_every_step_of_every_level(network: Network, texture: Frame, stripes: Frame) -> None:

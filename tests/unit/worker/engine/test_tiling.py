@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import subprocess
 import sys
 from dataclasses import replace
@@ -17,7 +18,7 @@ from farm.contract.params import Params
 from worker.engine import Frame, Network, Painter
 from worker.engine.backbones.vgg19 import vgg19
 from worker.engine.losses import Phase, framed, style_grams
-from worker.engine.memory import Memory, step_bytes_px
+from worker.engine.memory import Memory, planned_bytes, step_bytes_px
 from worker.engine.objective import Objective, Pull
 from worker.engine.tiling import TiledPicture, reach, tiles
 
@@ -110,6 +111,17 @@ def test_a_limit_asks_for_tiles_that_fit_it_and_none_without_need(network: Netwo
     assert None not in sides
     assert sides == sorted(sides, key=int, reverse=True)
     assert len(set(sides)) > 1
+
+
+def test_a_limit_that_no_tiles_keep_is_said_once(network: Network, caplog: pytest.LogCaptureFixture) -> None:
+    least = planned_bytes(network, (1080, 1920), 64)
+    memory = Memory(int(0.9 * least))
+    with caplog.at_level(logging.WARNING):
+        assert [memory.tile_px(network, (1080, 1920)) for _ in range(2)] == [64, 64]
+    assert len(caplog.records) == 1
+    assert f"1920×1080 px take {least / 2**20:.0f} MiB" in caplog.text
+    assert Memory(math.ceil(least)).tile_px(network, (1080, 1920)) == 64
+    assert len(caplog.records) == 1  # that one it keeps
 
 
 class Scarce(torch.nn.Module):

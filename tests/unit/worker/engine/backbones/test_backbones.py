@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 from torchvision.models import vgg19 as torchvision_vgg19
 
-from farm.contract.errors import WeightsMismatch
+from farm.contract.errors import FarmError, WeightsMismatch
 from farm.contract.params import Backbone
 from farm.contract.spec import WEIGHTS_SHA256
 from worker.engine import Network, backbones
@@ -91,6 +91,45 @@ def test_only_the_image_receives_gradients(network: Network) -> None:
     assert image.grad is not None
     assert image.grad.abs().sum() > 0
     assert not any(weight.requires_grad for weight in network.parameters())
+
+
+def small_network() -> Network:
+    torch.manual_seed(2)
+    stages = [
+        ("one", nn.Sequential(nn.Conv2d(3, 8, 3, 2, 1), nn.ReLU6())),
+        ("two", nn.Sequential(nn.Conv2d(8, 8, 3, 1, 1), nn.ReLU6())),
+    ]
+    return Network(stages, style_taps=("one", "two"), content_tap="one", mean=(0.4,) * 3, std=(0.2,) * 3)
+
+
+def gradient(network: Network, image: Tensor) -> Tensor:
+    pixels = image.clone().requires_grad_()
+    torch.stack([feature.square().sum() for feature in network(pixels).values()]).sum().backward()
+    assert pixels.grad is not None
+    return pixels.grad
+
+
+def test_a_compiled_network_has_the_same_gradient_at_any_size_from_one_compilation() -> None:
+    plain, compiled = small_network(), backbones.warmed(small_network().compiled())
+    made = torch._dynamo.utils.counters["stats"]["unique_graphs"]
+    assert made > 0
+    for height, width in ((48, 80), (80, 48), (33, 65)):
+        image = random_image(height, width)
+        torch.testing.assert_close(gradient(compiled, image), gradient(plain, image), rtol=1e-4, atol=1e-5)
+    with torch.no_grad():
+        image = random_image(40, 56)
+        assert torch.equal(compiled(image)["two"], plain(image)["two"])  # not compiled at all
+    assert torch._dynamo.utils.counters["stats"]["unique_graphs"] == made
+
+
+def test_a_compiler_that_is_missing_is_said_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("torch._inductor.config.cpp.cxx", ("/nowhere/g++",))
+    monkeypatch.setattr("torch._inductor.config.force_disable_caches", True)
+    network = small_network()
+    network.stages[0][0].stride = (1, 1)  # another graph than any that was compiled before
+    with pytest.raises(FarmError, match=r"FARM_COMPILE=on: torch can't compile on cpu: .*; install g\+\+") as caught:
+        backbones.warmed(network.compiled())
+    assert "\n" not in str(caught.value)
 
 
 @pytest.fixture(scope="module")
