@@ -29,6 +29,7 @@ from worker.engine.memory import PICTURE_BYTES_PX, Memory, planned_bytes, step_b
 from worker.engine.objective import Objective
 from worker.engine.pixels import image_from_frame, tensor_from_image
 from worker.engine.style import StyleTargets
+from worker.heap import keep_freed
 
 SIZE_HW = (540, 960)
 SHARES = (1.0, 0.5, 0.25)
@@ -110,6 +111,7 @@ def _measured(backbone: Backbone, limit_bytes: int) -> Row:
 
 
 def _one(backbone: Backbone, limit_bytes: int, file: Path) -> None:
+    keep_freed()  # as workers do
     params = Params(backbone=backbone)
     content = tensor_from_image(image_from_frame(scene(SIZE_HW)), "cpu")
     image = content.flip(3).contiguous().requires_grad_()
