@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
+import cv2
 import numpy as np
 
 from farm.contract.params import FlowMethod
@@ -16,6 +17,10 @@ from farm.motion import Trust, consistent, flow_pair, inside, luma, round_trip
 from worker.engine.contrast import crisp_warp
 from worker.engine.pixels import Flow, Frame, Image, Mask, image_from_frame
 from worker.engine.warp import sampled
+
+ALIKE, ALIKE_SIGMA_PX = 0.06, 1.5
+"""Difference in sRGB [0, 1] to the carried source up to which a place is the same one, and the spread of the window it
+is meant in: noise and interpolation stay below it, an edge that came into sight does not."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +69,30 @@ def carry(painted: Frame, content_before: Frame, content_now: Frame, method: Flo
 
 
 def motion_between(content_before: Frame, content_now: Frame, method: FlowMethod = FlowMethod.DIS) -> Motion:
-    """The motion from one source frame to the next."""
-    flow_ba, flow_ab = flow_pair(luma(content_before), luma(content_now), method)
-    return Motion(flow_ba, consistent(flow_ba, flow_ab))
+    """The motion from one source frame to the next.
+
+    Differs: where the check does not trust DIS, a broader DIS is asked that sees more of the picture at once, and is
+    trusted where the check holds for it, and the source looks there as it says. In dim or flat places, where nothing
+    is occluded, two fine estimates seldom agree: what is bare for that alone would be painted anew in every frame.
+    """
+    before, now = luma(content_before), luma(content_now)
+    flow_ba, flow_ab = flow_pair(before, now, method)
+    trusted = consistent(flow_ba, flow_ab)
+    if method is not FlowMethod.DIS or trusted.all():
+        return Motion(flow_ba, trusted)
+    broad_ba, broad_ab = flow_pair(before, now, method, broad=True)
+    held = consistent(broad_ba, broad_ab) & alike(content_before, content_now, broad_ba)
+    return Motion(np.where(trusted[..., None], flow_ba, broad_ba), trusted | held)
+
+
+def alike(content_before: Frame, content_now: Frame, flow_ba: Flow) -> Trust:
+    """`(H, W) bool`: whether a place looks as it did before, to less than `ALIKE` in every channel.
+
+    What was occluded does not, but for what looks like that which hid it.
+    """
+    carried = sampled(image_from_frame(content_before), flow_ba)
+    apart = np.abs(carried - image_from_frame(content_now)).max(axis=2)
+    return np.asarray(cv2.GaussianBlur(apart, (0, 0), ALIKE_SIGMA_PX, borderType=cv2.BORDER_REFLECT_101) < ALIKE)
 
 
 def carry_along(painted: Frame, motion: Motion) -> Carried:
