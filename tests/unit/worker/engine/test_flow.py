@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
+import synthetic
 
 from farm.contract.params import FlowMethod
+from farm.motion import consistent, flow_pair, luma
 from worker.engine import Frame, carry, carry_far
-from worker.engine.flow import LongFlow, composed
+from worker.engine.flow import LongFlow, alike, composed, motion_between
 
 METHODS = list(FlowMethod)
 
@@ -67,3 +70,54 @@ def test_a_painting_carried_over_one_frame_alone_is_itself(texture: Frame) -> No
     carried = carry_far(texture, [texture])
     assert (np.rint(carried.image * 255) == texture).all()
     assert carried.mask.min() == 1
+
+
+def test_a_dim_noisy_pan_is_carried_nearly_whole_and_by_its_own_motion() -> None:
+    rng = np.random.default_rng(1)
+    scene = cv2.GaussianBlur(rng.normal(size=(160, 240, 3)), (0, 0), 8)
+    scene *= 6 / scene.std()  # in steps of 1/255, beside noise of 3
+
+    def camera(left: int) -> Frame:
+        seen = 110 + scene[8:152, left : left + 208]
+        return (seen + rng.normal(scale=3.0, size=seen.shape)).clip(0, 255).astype(np.uint8)
+
+    before, now = camera(10), camera(12)
+    flow_ba, flow_ab = flow_pair(luma(before), luma(now), FlowMethod.DIS)
+    fine, motion = consistent(flow_ba, flow_ab), motion_between(before, now)
+    assert fine.mean() < 0.85  # two fine estimates do not agree
+    assert motion.trusted.mean() > 0.95
+    added = motion.trusted & ~fine
+    assert np.abs(motion.flow_ba - pan(144, 208, 2, 0))[added].mean() < 0.15
+    assert np.array_equal(motion.flow_ba[fine], flow_ba[fine])
+
+
+def test_what_comes_into_sight_is_hardly_trusted_more_for_a_broad_estimate() -> None:
+    clip = synthetic.layers((320, 180), 6)
+    frames, known = list(clip.frames()), [motion for motion in clip.motions() if motion is not None]
+    fine_hidden, hidden, wrong = [], [], []
+    for before, now, truth in zip(frames, frames[1:], known[-5:], strict=False):
+        fine = consistent(*flow_pair(luma(before), luma(now), FlowMethod.DIS))
+        motion = motion_between(before, now)
+        added = motion.trusted & ~fine
+        fine_hidden.append(fine[~truth.trust].mean())
+        hidden.append(motion.trusted[~truth.trust].mean())
+        wrong.append((np.abs(motion.flow_ba - truth.flow_ba).max(axis=2) > 1)[added & truth.trust].sum() / added.size)
+    assert np.mean(hidden) < np.mean(fine_hidden) + 0.03
+    assert np.mean(wrong) < 1e-3
+
+
+def test_what_looks_otherwise_than_the_flow_says_is_not_alike() -> None:
+    before = np.full((32, 48, 3), 100, np.uint8)
+    now = before.copy()
+    now[:, 24:, 2] += 51  # a fifth, in one channel
+    same = alike(before, now, pan(32, 48, 0, 0))
+    assert same[:, :20].all()
+    assert not same[:, 24:].any()
+
+
+def test_farnebacks_motion_is_its_own(texture: Frame) -> None:
+    before, now = window(texture, 8), window(texture, 11)
+    flow_ba, flow_ab = flow_pair(luma(before), luma(now), FlowMethod.FARNEBACK)
+    motion = motion_between(before, now, FlowMethod.FARNEBACK)
+    assert np.array_equal(motion.flow_ba, flow_ba)
+    assert np.array_equal(motion.trusted, consistent(flow_ba, flow_ab))
