@@ -25,8 +25,8 @@ MIN_SIDE_PX = 32
 """OpenCV's DIS needs a few of its 8 px patches on each side; smaller frames are padded to this."""
 BROAD_PATCH_PX, BROAD_SCALE = 16, 2
 """Patches of the broad estimate, and how often its size is halved at its finest."""
-BROAD_SIDE_PX = 4 * BROAD_PATCH_PX * 2**BROAD_SCALE // 2
-"""Frames with a smaller side hold too few of these patches: there the usual estimate stands for the broad one."""
+BROAD_SIDE_PX = 2 * BROAD_PATCH_PX * 2**BROAD_SCALE
+"""Frames with a smaller side hold not even two of these patches: there the usual estimate stands for the broad one."""
 
 
 def luma(frame: Frame) -> Gray:
@@ -71,13 +71,17 @@ def flow_estimate(
     return np.asarray(flow[:height, :width] + np.array(shift, np.float32), dtype=np.float32)
 
 
-def flow_pair(before: Gray, now: Gray, method: FlowMethod, *, broad: bool = False) -> tuple[Flow, Flow]:
-    """Flow from `now` to `before` and back, each searched for around the camera's own motion."""
-    shift = camera_shift(now, before)
-    back = (-shift[0], -shift[1])
+def flow_pair(
+    before: Gray, now: Gray, method: FlowMethod, shift: tuple[int, int] | None = None, *, broad: bool = False
+) -> tuple[Flow, Flow]:
+    """Flow from `now` to `before` and back, each searched for around the camera's own motion.
+
+    `shift`: that motion, from `now` to `before`, where it is known.
+    """
+    x, y = camera_shift(now, before) if shift is None else shift
     return (
-        flow_estimate(now, before, method, shift, broad=broad),
-        flow_estimate(before, now, method, back, broad=broad),
+        flow_estimate(now, before, method, (x, y), broad=broad),
+        flow_estimate(before, now, method, (-x, -y), broad=broad),
     )
 
 

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from farm.contract.params import FlowMethod
-from farm.motion import Trust, consistent, flow_pair, inside, luma, round_trip
+from farm.motion import Trust, camera_shift, consistent, flow_pair, inside, luma, round_trip
 from worker.engine.contrast import crisp_warp
 from worker.engine.pixels import Flow, Frame, Image, Mask, image_from_frame
 from worker.engine.warp import sampled
@@ -76,11 +76,12 @@ def motion_between(content_before: Frame, content_now: Frame, method: FlowMethod
     is occluded, two fine estimates seldom agree: what is bare for that alone would be painted anew in every frame.
     """
     before, now = luma(content_before), luma(content_now)
-    flow_ba, flow_ab = flow_pair(before, now, method)
+    shift = camera_shift(now, before)
+    flow_ba, flow_ab = flow_pair(before, now, method, shift)
     trusted = consistent(flow_ba, flow_ab)
     if method is not FlowMethod.DIS or trusted.all():
         return Motion(flow_ba, trusted)
-    broad_ba, broad_ab = flow_pair(before, now, method, broad=True)
+    broad_ba, broad_ab = flow_pair(before, now, method, shift, broad=True)
     held = consistent(broad_ba, broad_ab) & alike(content_before, content_now, broad_ba)
     return Motion(np.where(trusted[..., None], flow_ba, broad_ba), trusted | held)
 

@@ -41,7 +41,7 @@ class Network(nn.Module):
         self.stages = nn.ModuleList(stage for _, stage in stages)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1))
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1))
-        self._descended: Callable[[Tensor], dict[str, Tensor]] | None = None
+        self._descended: Callable[[Tensor], dict[str, Tensor]] | None = None  # compiled
         self.requires_grad_(requires_grad=False)
         self.eval()
 
@@ -65,8 +65,8 @@ class Network(nn.Module):
 
     def forward(self, image_bchw: Tensor, until: str | None = None) -> dict[str, Tensor]:
         """Features of every tap; of those up to the tap `until`, if given: what lies behind it is not looked at."""
-        compiled = self._descended is not None and until is None and torch.is_grad_enabled()
-        return self._descended(image_bchw) if compiled and self._descended else self.walked(image_bchw, until)
+        descended = self._descended if until is None and torch.is_grad_enabled() else None
+        return self.walked(image_bchw, until) if descended is None else descended(image_bchw)
 
     def walked(self, image_bchw: Tensor, until: str | None = None) -> dict[str, Tensor]:
         """`forward`, never compiled: its tensors and operations can be counted."""
