@@ -29,7 +29,7 @@ the steps change in one frame, the next would take back, and strokes would tremb
 DEPARTURE_FRAMES = 12
 """Over how many frames after its anchor a chunk finds its pace again. An anchor comes from far and still has a little
 way to go; at full pace it would go it in the first two frames after the boundary, and be seen to."""
-DEPARTURE_CALM = 0.1
+DEPARTURE_CALM = 0.2
 """How much of the pace is lost right after the anchor. More, and the strokes that carrying blurs are not taken back."""
 
 

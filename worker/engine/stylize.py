@@ -42,7 +42,7 @@ from worker.engine.style import StyleTargets
 
 COARSEST_PX = 80
 """No pyramid level's longer side is smaller: so the coarsest is 80 to 159 px whatever the frame's size."""
-COARSE_STEPS, FINE_STEPS = 4.0, 2.0
+COARSE_STEPS, FINE_STEPS = 4.0, 3.0
 """How many times as many steps a carried frame gets on its coarse levels and on its finest, where `BARE_FULL` or more
 of it is bare: bare places have but this frame's steps to become a painting. Coarse steps cost little, and set colours
 and light; the finest ones lower the style loss most."""
@@ -64,7 +64,7 @@ BARE_SHARE = 0.003
 """Share of a frame that no carried paint covers, from which on it is painted coarse to fine, like a first frame."""
 OPENING_PASSES = 2
 """How often a shot's first frame is painted on as the frames after it are, so that it has their look from the start."""
-LEAD_STEPS, LEAD_PACE = 0.5, 2.0
+LEAD_STEPS, LEAD_PACE = 0.7, 2.0
 """Share of a following frame's steps that a frame of a lead-in takes, and how much larger they are: nobody sees it."""
 ANCHOR_PACE = 1.5
 """How much larger an anchor's steps are. At the usual size it has a twelfth more style loss than a film in motion, and
