@@ -19,7 +19,7 @@ from threading import Lock
 
 from bench.pace import Pace, afresh_factor, clock, units
 from farm import video
-from farm.client import Farm, Job, load_style
+from farm.client import Farm, Job
 from farm.contract import keys
 from farm.contract.codec import from_json
 from farm.contract.errors import FarmError, JobFailed, JobNotFound, WaitTimeout
@@ -142,14 +142,6 @@ class Workshop:
         self._register(key, job)
         return job
 
-    def _style(self, name: str) -> Path:
-        """The built-in style as a file: painting it anew takes seconds. The job is the same."""
-        path = self.home / "styles" / f"{name}.png"
-        if not path.is_file():
-            path.parent.mkdir(exist_ok=True)
-            path.write_bytes(load_style(name).data)
-        return path
-
     def _registered(self, key: str) -> Job | None:
         name = self._register_now().get(key)
         with suppress(JobNotFound, JobFailed):
@@ -191,7 +183,7 @@ class Workshop:
     def _submit(self, ask: Ask, *, again: bool = False) -> Job:
         job = self.farm.submit(
             ask.clip,
-            self._style(ask.style),
+            ask.style,
             size_px=ask.size_px,
             chunk_frames=ask.chunk_frames,
             params=ask.params,

@@ -191,11 +191,15 @@ class Painter:
         return Painted(self._palette.shown(picture, clip), _finite(losses_by_name(terms)), steps_done)
 
     def _level_steps(self, steps: int, bare: float, *, carried: bool, finest: bool) -> int:
-        """Steps of one level; `bare` is the share without carried paint."""
+        """Steps of one level; `bare` is the share without carried paint.
+
+        An anchor gets as many for it as any frame does: most of its own go to what is carried.
+        """
         if not carried:
             return steps
+        usual = min(steps, self._params.steps_next)
         most = FINE_STEPS if finest else COARSE_STEPS
-        return round(steps * (1 + (most - 1) * min(1.0, bare / BARE_FULL)))
+        return steps - usual + round(usual * (1 + (most - 1) * min(1.0, bare / BARE_FULL)))
 
     def _sizes(self, bare: float, *, carried: bool) -> list[SizeHW]:
         if bare < BARE_SHARE:

@@ -60,6 +60,8 @@ def warmed(network: Network) -> Network:
             image = torch.zeros((1, 3, *size_hw), device=network.mean.device, requires_grad=True)
             total = torch.stack([feature.float().sum() for feature in network(image).values()]).sum()
             total.backward()  # type: ignore[no-untyped-call]
+    except torch.OutOfMemoryError:  # its words name the cure
+        raise
     except RuntimeError as error:
         why = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise FarmError(

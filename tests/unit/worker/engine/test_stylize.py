@@ -75,12 +75,21 @@ def test_full_cover_needs_the_finest_level_only_and_no_more_steps(
     assert artist.paint_next(wide, bare).steps == COARSE_STEPS + FINE_STEPS
 
 
+def test_an_anchor_gets_no_more_steps_for_bare_places_than_any_frame(
+    network: Network, texture: Frame, stripes: Frame
+) -> None:
+    wide = np.tile(texture, (1, 2, 1))[:, :176]
+    bare = Carried(np.zeros((*wide.shape[:2], 3), np.float32), np.zeros(wide.shape[:2], np.float32))
+    artist = painter(network, stripes, wide, Params(steps_next=1, steps_anchor=3))
+    assert artist.paint_anchor(wide, bare).steps == 2 + COARSE_STEPS + 2 + FINE_STEPS
+
+
 def test_the_less_is_bare_the_fewer_more_steps_are_taken(network: Network, texture: Frame, stripes: Frame) -> None:
     mask = np.ones((80, 176), np.float32)
-    mask[:10] = 0  # an eighth: half of BARE_FULL, so 2 · (1 + 3/2) coarse steps and 2 · (1 + 1/2) fine ones
+    mask[:10] = 0  # an eighth: half of BARE_FULL, so 2 · (1 + 3/2) coarse steps and 2 · (1 + 2/2) fine ones
     wide = np.tile(texture, (1, 2, 1))[:, :176]
     half_bare = Carried(np.zeros((80, 176, 3), np.float32), mask)
-    assert painter(network, stripes, wide, Params(steps_next=2)).paint_next(wide, half_bare).steps == 5 + 3
+    assert painter(network, stripes, wide, Params(steps_next=2)).paint_next(wide, half_bare).steps == 5 + 4
 
 
 def test_progress_counts_every_step_of_every_level(network: Network, texture: Frame, stripes: Frame) -> None:

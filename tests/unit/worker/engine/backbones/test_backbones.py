@@ -132,6 +132,16 @@ def test_a_compiler_that_is_missing_is_said_with_its_cure(monkeypatch: pytest.Mo
     assert "\n" not in str(caught.value)
 
 
+def test_no_memory_for_the_first_step_is_not_blamed_on_the_compiler(monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(_image: Tensor) -> dict[str, Tensor]:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    network = small_network()
+    monkeypatch.setattr(network, "forward", full)
+    with pytest.raises(torch.OutOfMemoryError, match="CUDA out of memory"):
+        backbones.warmed(network)
+
+
 @pytest.fixture(scope="module")
 def vgg_dir(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, nn.Module, str]:
     """A folder with seeded random VGG-19 weights, torchvision's own network holding them, and the file's SHA-256."""
