@@ -89,6 +89,7 @@ class Benchmark:
     parts: tuple[str, ...]
     farm: Workshop
     workers: int
+    painting: bool = True  # else only what the farm has is measured
     found: Findings = field(default_factory=Findings)
     jobs: dict[Ask, Job] = field(default_factory=dict)
 
@@ -116,25 +117,31 @@ class Benchmark:
 
     def run(self) -> None:
         """Paint and measure. What is painted again by two workers is painted by one first."""
-        if "bytes" in self.parts and self.real:
-            self.farm.paint([excerpt_asks(self.real[-1], self.scope)["ours"]])
-        self.farm.widen(self.workers)
-        self.jobs = self.farm.paint(self.asks())
+        if self.painting:
+            if "bytes" in self.parts and self.real:
+                self.farm.paint([excerpt_asks(self.real[-1], self.scope)["ours"]])
+            self.farm.widen(self.workers)
+            self.jobs = self.farm.paint(self.asks())
+        else:
+            self.jobs = {ask: job for ask in self.asks() if (job := self.farm.known(ask)) is not None}
         if "seams" in self.parts or "drift" in self.parts:
             self._measure_seams()
         if "drift" in self.parts:
             self._measure_fresh()
         if "excerpts" in self.parts:
             self._measure_excerpts()
-        if "bytes" in self.parts and self.real:
+        if "bytes" in self.parts and self.real and self.painting:
             self._compare_bytes(excerpt_asks(self.real[-1], self.scope)["ours"])
 
     def _measure_seams(self) -> None:
         for case in self.cases:
-            whole = self.jobs[sequential_ask(case, self.scope)]
+            if (whole := self.jobs.get(sequential_ask(case, self.scope))) is None:
+                continue
             self.found.sequential[f"{case.label}, one piece"] = self._measured(case, whole)
             for chunk in self.chunks_of(case):
-                job, label = self.jobs[farm_ask(case, chunk, self.scope)], chunk_label(case, chunk)
+                job, label = self.jobs.get(farm_ask(case, chunk, self.scope)), chunk_label(case, chunk)
+                if job is None:
+                    continue
                 say(f"measuring {label}")
                 report, one_piece = self._measured(case, job, whole), self.found.sequential[f"{case.label}, one piece"]
                 self.found.seams[label] = Seams(chunk, report, window_style(report, one_piece))
@@ -153,20 +160,22 @@ class Benchmark:
 
     def _measure_fresh(self) -> None:
         for case in self.real:
-            fresh = measure_job(self.jobs[fresh_ask(case, self.scope)])
-            numbers = fresh_frames(case.shot.frames)
-            for chunk in self.chunks_of(case):
-                label = chunk_label(case, chunk)
+            if (job := self.jobs.get(fresh_ask(case, self.scope))) is None:
+                continue
+            fresh, numbers = measure_job(job), fresh_frames(case.shot.frames)
+            labels = [chunk_label(case, chunk) for chunk in self.chunks_of(case)]
+            for label in [label for label in labels if label in self.found.seams]:
                 painted = self.found.seams[label].report
                 self.found.fresh[label] = fresh_drift(painted.frames, fresh.frames, numbers, case.shot.frames)
 
     def _measure_excerpts(self) -> None:
         for case in self.real:
-            jobs = {name: self.jobs[ask] for name, ask in excerpt_asks(case, self.scope).items()}
-            style, pairs = untied_style(style_losses(jobs["ours"]), style_losses(jobs["untied"]))
-            self.found.excerpts[case.label] = Excerpt(
-                measure_job(jobs["ours"]), measure_job(jobs["legacy"]), style, pairs
-            )
+            jobs = {name: self.jobs.get(ask) for name, ask in excerpt_asks(case, self.scope).items()}
+            ours, legacy, untied = jobs["ours"], jobs["legacy"], jobs["untied"]
+            if ours is None or legacy is None:
+                continue
+            style, pairs = untied_style(style_losses(ours), style_losses(untied)) if untied else (None, 0)
+            self.found.excerpts[case.label] = Excerpt(measure_job(ours), measure_job(legacy), style, pairs)
 
     def _compare_bytes(self, ask: Ask) -> None:
         """The same frames, whoever painted them and however often."""
@@ -242,7 +251,8 @@ def write(run: Benchmark, results: Path, command: str) -> Path:
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     workers = [worker for job in run.jobs.values() for worker in job.report()["workers"].values()]
-    shots = {case.shot.clip.name: case.shot for case in run.cases}
+    cases = [case for case in run.cases if f"{case.label}, one piece" in run.found.sequential] or run.cases
+    shots = {case.shot.clip.name: case.shot for case in cases}
     params = run.scope.params
     setting = Setting(
         date=time.strftime("%Y-%m-%d"),
@@ -252,7 +262,7 @@ def write(run: Benchmark, results: Path, command: str) -> Path:
         command=command,
         chosen=[
             "clips: " + ", ".join(f"{item.clip.title} ({item.frames} frames)" for item in shots.values()),
-            f"styles: {', '.join(dict.fromkeys(case.style for case in run.cases))}; size {run.scope.size_px} px; "
+            f"styles: {', '.join(dict.fromkeys(case.style for case in cases))}; size {run.scope.size_px} px; "
             f"chunks of {' and '.join(map(str, run.chunks))}; {params.steps}, {params.steps_anchor} and "
             f"{params.steps_next} steps for first frames, anchors and frames that follow",
             f"excerpts of {run.scope.excerpt_frames} frames in chunks of {run.scope.excerpt_chunk}; "
@@ -295,6 +305,7 @@ def parsed(words: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--frames", type=int, default=None, metavar="N", help="at most, of a shot")
     parser.add_argument("--threads", type=int, default=1, metavar="N", help="of one worker")
     parser.add_argument("--workers", type=int, default=None, metavar="N", help="by default one per thread of a CPU")
+    parser.add_argument("--painted", action="store_true", help="only what the farm has: a page of an interrupted run")
     parser.add_argument("--farm", type=Path, default=None, metavar="FOLDER", help="of the farm, whatever painted it")
     parser.add_argument("--results", type=Path, default=None, metavar="FOLDER", help="where the page goes")
     found = parser.parse_args(words)
@@ -329,8 +340,9 @@ def main(words: Sequence[str]) -> int:
     workers = arguments.workers or default_workers(arguments.threads)
     with workshop(arguments.threads, say, arguments.farm) as farm:
         benchmark = Benchmark(
-            cases_of(arguments, scope), arguments.chunks, scope, tuple(arguments.parts), farm, workers
-        )
+            cases_of(arguments, scope), arguments.chunks, scope, tuple(arguments.parts), farm, workers,
+            painting=not arguments.painted,
+        )  # fmt: skip
         benchmark.run()
         command = " ".join(("python -m bench.picture", *words)) if words else "make bench-picture"
         target = write(benchmark, arguments.results, command)
