@@ -22,3 +22,13 @@ def run(main: Callable[[Sequence[str]], int]) -> None:
         sys.exit(f"{error}")
     except KeyboardInterrupt:
         sys.exit("interrupted: run it again, and it goes on from here")
+
+
+def without(options: Sequence[str], words: Sequence[str]) -> list[str]:
+    """A command line less some options and their values, be they `--option value` or `--option=value`."""
+    befores = ("", *words)
+    return [
+        word
+        for before, word in zip(befores, words, strict=False)
+        if before not in options and word.split("=")[0] not in options
+    ]

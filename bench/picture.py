@@ -35,7 +35,7 @@ from bench.cases import (  # noqa: E402
     shot,
 )
 from bench.clips import REAL, BenchClip  # noqa: E402
-from bench.command import run, say  # noqa: E402
+from bench.command import run, say, without  # noqa: E402
 from bench.findings import (  # noqa: E402
     DEFAULT_CHUNK,
     Excerpt,
@@ -344,7 +344,8 @@ def main(words: Sequence[str]) -> int:
             painting=not arguments.painted,
         )  # fmt: skip
         benchmark.run()
-        command = " ".join(("python -m bench.picture", *words)) if words else "make bench-picture"
+        chosen = without(("--farm", "--results"), words)  # where files lie is this machine's own
+        command = " ".join(("python -m bench.picture", *chosen)) if chosen else "make bench-picture"
         target = write(benchmark, arguments.results, command)
     for bar in bars(benchmark.found):
         met = {True: "met", False: "MISSED", None: "not measured"}[bar.met]
