@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import fmean
 
@@ -14,6 +14,7 @@ from farm.measure.report import Drift, FrameFigures, PictureReport, Series
 
 DEFAULT_CHUNK = 48
 """The chunk length at which the cost is judged."""
+PAINTING = (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND)
 DRIFT_FRAMES = 120
 """How long a shot must be for its drift to say more of the painter than of the clip."""
 
@@ -53,10 +54,10 @@ class Excerpt:
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """What painting in pieces costs, as shares of the painting time."""
+    """What painting in pieces costs, as shares of the painting: by the clock or by steps."""
 
-    share: float  # anchors (each shot's first is needed anyway) and blends, over the chunks' own time
-    over_sequential: float  # all painting tasks' time over that of the same shot in one piece, less 1
+    share: float  # anchors (each shot's first is needed anyway) and blends, over the chunks' own
+    over_sequential: float  # all painting tasks' over that of the same shot in one piece, less 1
 
 
 @dataclass(slots=True)
@@ -67,7 +68,8 @@ class Findings:
     sequential: dict[str, PictureReport] = field(default_factory=dict)
     fresh: dict[str, FreshDrift] = field(default_factory=dict)
     excerpts: dict[str, Excerpt] = field(default_factory=dict)
-    costs: dict[str, Cost] = field(default_factory=dict)
+    costs: dict[str, Cost] = field(default_factory=dict)  # seconds
+    step_costs: dict[str, Cost] = field(default_factory=dict)  # optimisation steps, coarse ones counted like fine ones
     differing: dict[str, int] = field(default_factory=dict)
 
 
@@ -89,14 +91,8 @@ def bars(found: Findings) -> list[Bar]:
         *_drift_bars(found),
         at_least(4, "E of the method of 2015 over ours", _error_gain(found.excerpts), 3.0),
         at_most(4, "style loss, ours over that of 2015", _style_over_legacy(found.excerpts), 1.0),
-        at_most(
-            5, f"anchors and blends over painting, chunks of {DEFAULT_CHUNK}",
-            {label: cost.share for label, cost in found.costs.items()}, 0.15, percent=True,
-        ),
-        at_most(
-            5, f"all painting time beyond one piece's, chunks of {DEFAULT_CHUNK}",
-            {label: cost.over_sequential for label, cost in found.costs.items()}, 0.15, percent=True,
-        ),
+        *_cost_bars(found.costs, "time"),
+        *_cost_bars(found.step_costs, "steps"),
         at_most(
             6, "style loss over that without the temporal term, at equal steps",
             {label: item.untied_style for label, item in found.excerpts.items() if item.untied_style is not None}, 1.15,
@@ -120,6 +116,18 @@ def _drift_bars(found: Findings) -> list[Bar]:
         within(3, f"drift of {title}{how}", _given(drifts, name), 0.05)
         for name, title in (("detail", "detail"), ("luma", "luminance"), ("saturation", "saturation"))
         for how, drifts in kinds
+    ]
+
+
+def _cost_bars(costs: Mapping[str, Cost], unit: str) -> list[Bar]:
+    """What chunks of the default length cost, by `unit`."""
+    titles = {
+        "share": f"anchors and blends over painting by {unit}",
+        "over_sequential": f"all painting beyond one piece's by {unit}",
+    }
+    return [
+        at_most(5, f"{title}, chunks of {DEFAULT_CHUNK}", _given(costs, name), 0.15, percent=True)
+        for name, title in titles.items()
     ]
 
 
@@ -184,16 +192,30 @@ def untied_style(ours: StyleLosses, untied: StyleLosses) -> tuple[float | None, 
     return fmean(mine for mine, _ in pairs) / fmean(free for _, free in pairs), len(pairs)
 
 
-def cost(plan: Plan, manifests: Sequence[Manifest], sequential: Sequence[Manifest]) -> Cost | None:
-    """The cost of painting in pieces; None where a task was interrupted, so that its times are not whole."""
+Work = Callable[[Manifest], float]
+"""What a task took."""
+
+
+def seconds_of(item: Manifest) -> float:
+    """By the clock."""
+    return item.finished_s - item.started_s
+
+
+def steps_of(item: Manifest) -> float:
+    """In optimisation steps of whatever size."""
+    return sum(record.steps for record in item.frames)
+
+
+def cost(plan: Plan, manifests: Sequence[Manifest], sequential: Sequence[Manifest], work: Work) -> Cost | None:
+    """The cost of painting in pieces; None where a task was interrupted, so that what it took is not known whole."""
     starts = {shot.start for shot in plan.shots}
     if _interrupted(manifests) or _interrupted(sequential):
         return None
-    chunks = _seconds(item for item in manifests if item.stage is Stage.STYLIZE)
-    anchors = _seconds(item for item in manifests if item.stage is Stage.ANCHOR and item.start not in starts)
-    blends = _seconds(item for item in manifests if item.stage is Stage.BLEND)
-    whole = _seconds(sequential)
-    return Cost((anchors + blends) / chunks, _seconds(manifests) / whole - 1)
+    taken = {stage: sum(work(item) for item in manifests if item.stage is stage) for stage in PAINTING}
+    first = sum(work(item) for item in manifests if item.stage is Stage.ANCHOR and item.start in starts)
+    whole = sum(work(item) for item in sequential if item.stage in PAINTING)
+    pieces = taken[Stage.ANCHOR] - first + taken[Stage.BLEND]
+    return Cost(pieces / taken[Stage.STYLIZE], sum(taken.values()) / whole - 1)
 
 
 def adopted(manifests: Sequence[Manifest]) -> int:
@@ -203,11 +225,6 @@ def adopted(manifests: Sequence[Manifest]) -> int:
 
 def _interrupted(manifests: Sequence[Manifest]) -> bool:
     return adopted(manifests) > 0 or any(item.attempt > 1 for item in manifests)
-
-
-def _seconds(manifests: Iterable[Manifest]) -> float:
-    painting = (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND)
-    return sum(item.finished_s - item.started_s for item in manifests if item.stage in painting)
 
 
 def _error_gain(excerpts: Mapping[str, Excerpt]) -> dict[str, float]:

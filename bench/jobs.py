@@ -90,14 +90,14 @@ class Ask:
 class Workshop:
     """The running farm, with what the benchmark asks of it."""
 
-    def __init__(self, home: Path, code: str, farm: Farm, say: Say) -> None:
+    def __init__(self, home: Path, code: str, farm: Farm, say: Say, workers: int = 1) -> None:
         self.farm = farm
         self.home = home
         self.code = code  # what paints here
         self._began_with = painter_code()
         self._say = say
         self._jobs: dict[Ask, Job] = {}
-        self._workers = 1
+        self._workers = workers
         self._registering = Lock()
 
     def widen(self, workers: int) -> None:
@@ -195,8 +195,8 @@ class Workshop:
 
 
 @contextmanager
-def workshop(threads: int, say: Say, home: Path | None = None) -> Iterator[Workshop]:
-    """The benchmark's farm for the length of a `with`: one worker with `threads` threads.
+def workshop(threads: int, say: Say, home: Path | None = None, workers: int = 1) -> Iterator[Workshop]:
+    """The benchmark's farm for the length of a `with`: one worker with `threads` threads, or so many.
 
     `home`: another folder than that of the code that paints; what other code painted there is taken as it is.
     """
@@ -204,10 +204,14 @@ def workshop(threads: int, say: Say, home: Path | None = None) -> Iterator[Works
     where = (home or FARMS / code).absolute()
     say(f"farm: {where}, {threads} threads")
     settings = settings_for(where, threads)
-    with private_stack(where, settings=settings, workers=1) as info:
-        yield Workshop(
-            where, code if home is None else f"of the kept farm {home.name}", Farm.from_settings(info.settings), say
-        )
+    with private_stack(where, settings=settings, workers=workers) as info:
+        painted_by = code if home is None else f"of the kept farm {home.name}"
+        yield Workshop(where, painted_by, Farm.from_settings(info.settings), say, workers)
+
+
+def painted_before(home: Path | None = None) -> bool:
+    """Whether the farm of the code that paints, or that in `home`, has painted anything."""
+    return ((home or FARMS / painter_code()) / REGISTER_FILE).is_file()
 
 
 def default_workers(threads: int) -> int:

@@ -46,6 +46,8 @@ from bench.findings import (  # noqa: E402
     cost,
     fresh_drift,
     seam_excess,
+    seconds_of,
+    steps_of,
     untied_style,
     window_style,
 )
@@ -57,6 +59,7 @@ from bench.jobs import (  # noqa: E402
     frame_sums,
     interrupted,
     manifests_of,
+    painted_before,
     plan_of,
     style_losses,
     workshop,
@@ -66,6 +69,7 @@ from bench.page import Picture, Setting, page  # noqa: E402
 from bench.sheets import save_jpeg  # noqa: E402
 from bench.step import has_weights  # noqa: E402
 from farm.client import Job  # noqa: E402
+from farm.contract.errors import InvalidParameter  # noqa: E402
 from farm.contract.messages import Stage  # noqa: E402
 from farm.contract.params import Backbone  # noqa: E402
 from farm.measure import measure_job  # noqa: E402
@@ -145,10 +149,14 @@ class Benchmark:
                 say(f"measuring {label}")
                 report, one_piece = self._measured(case, job, whole), self.found.sequential[f"{case.label}, one piece"]
                 self.found.seams[label] = Seams(chunk, report, window_style(report, one_piece))
-                plan = plan_of(job)
-                costs = cost(plan, manifests_of(job), manifests_of(whole))
-                if chunk == DEFAULT_CHUNK and len(plan.chunks) > len(plan.shots) and costs is not None:
-                    self.found.costs[label] = costs
+                if chunk == DEFAULT_CHUNK:
+                    self._weigh(label, job, whole)
+
+    def _weigh(self, label: str, job: Job, whole: Job) -> None:
+        plan, pieces, one = plan_of(job), manifests_of(job), manifests_of(whole)
+        timed, counted = cost(plan, pieces, one, seconds_of), cost(plan, pieces, one, steps_of)
+        if len(plan.chunks) > len(plan.shots) and timed is not None and counted is not None:
+            self.found.costs[label], self.found.step_costs[label] = timed, counted
 
     def _measured(self, case: Case, job: Job, against: Job | None = None) -> PictureReport:
         """By the exact motion where the clip has it."""
@@ -253,7 +261,7 @@ def write(run: Benchmark, results: Path, command: str) -> Path:
     workers = [worker for job in run.jobs.values() for worker in job.report()["workers"].values()]
     cases = [case for case in run.cases if f"{case.label}, one piece" in run.found.sequential] or run.cases
     shots = {case.shot.clip.name: case.shot for case in cases}
-    params = run.scope.params
+    params, missing = run.scope.params, sum(ask not in run.jobs for ask in run.asks())
     setting = Setting(
         date=time.strftime("%Y-%m-%d"),
         device=" and ".join(sorted({worker["device"] for worker in workers})),
@@ -267,6 +275,7 @@ def write(run: Benchmark, results: Path, command: str) -> Path:
             f"{params.steps_next} steps for first frames, anchors and frames that follow",
             f"excerpts of {run.scope.excerpt_frames} frames in chunks of {run.scope.excerpt_chunk}; "
             "the default backbone, and vgg19 only where its weights are on this machine",
+            *([f"the run was ended before {missing} of its jobs were painted: they are not in it"] if missing else []),
         ],
     )
     target = results / "picture.md"
@@ -338,7 +347,12 @@ def main(words: Sequence[str]) -> int:
     arguments = parsed(words)
     scope = scope_of(arguments)
     workers = arguments.workers or default_workers(arguments.threads)
-    with workshop(arguments.threads, say, arguments.farm) as farm:
+    if arguments.painted and not painted_before(arguments.farm):
+        raise InvalidParameter(
+            f"--painted: nothing was painted in {arguments.farm or FARMS} yet; run it without --painted"
+        )
+    first = 0 if arguments.painted else 1  # nobody paints where nothing is to be painted
+    with workshop(arguments.threads, say, arguments.farm, first) as farm:
         benchmark = Benchmark(
             cases_of(arguments, scope), arguments.chunks, scope, tuple(arguments.parts), farm, workers,
             painting=not arguments.painted,

@@ -18,6 +18,8 @@ from bench.findings import (
     cost,
     fresh_drift,
     seam_excess,
+    seconds_of,
+    steps_of,
     untied_style,
 )
 from bench.page import Picture, Setting, change, page, ratio
@@ -45,8 +47,10 @@ def film(flicker: float = 0.0, reference: float | None = 0.0) -> PictureReport:
     )
 
 
-def manifest(stage: Stage, start: int, seconds: float, adopted_frames: int = 0, attempt: int = 1) -> Manifest:
-    records = tuple(FrameRecord(start + n, "0" * 64, adopted=n < adopted_frames) for n in range(4))
+def manifest(
+    stage: Stage, start: int, seconds: float, adopted_frames: int = 0, attempt: int = 1, steps: int = 1
+) -> Manifest:
+    records = tuple(FrameRecord(start + n, "0" * 64, steps=steps, adopted=n < adopted_frames) for n in range(4))
     return Manifest("job", stage, start, attempt, "worker", "cpu", 100.0, 100.0 + seconds, records)
 
 
@@ -59,17 +63,29 @@ PIECES = [
 
 
 def test_the_cost_leaves_out_the_first_anchor_which_any_painting_needs() -> None:
-    found = cost(PLAN, PIECES, WHOLE)
+    found = cost(PLAN, PIECES, WHOLE, seconds_of)
     assert found is not None
     assert found.share == pytest.approx((3 + 1) / 40)
     assert found.over_sequential == pytest.approx(49 / 50 - 1)
+
+
+def test_the_cost_in_steps_does_not_see_the_clock() -> None:
+    pieces = [
+        manifest(Stage.ANCHOR, 0, 99, steps=50), manifest(Stage.ANCHOR, 4, 77, steps=6),
+        manifest(Stage.STYLIZE, 0, 55, steps=20), manifest(Stage.STYLIZE, 4, 33, steps=20),
+        manifest(Stage.BLEND, 4, 11, steps=2), manifest(Stage.ASSEMBLE, 0, 500),
+    ]  # fmt: skip
+    found = cost(PLAN, pieces, [manifest(Stage.STYLIZE, 0, 1, steps=100)], steps_of)
+    assert found is not None
+    assert found.share == pytest.approx((6 + 2) / 40)
+    assert found.over_sequential == pytest.approx(98 / 100 - 1)
 
 
 @pytest.mark.parametrize(
     "spoilt", [manifest(Stage.STYLIZE, 4, 20, adopted_frames=2), manifest(Stage.ANCHOR, 4, 3, attempt=2)]
 )
 def test_a_job_that_was_interrupted_has_no_cost(spoilt: Manifest) -> None:
-    assert cost(PLAN, [*PIECES, spoilt], WHOLE) is None
+    assert cost(PLAN, [*PIECES, spoilt], WHOLE, seconds_of) is None
 
 
 def test_adopted_frames_are_those_a_resumed_job_did_not_paint_again() -> None:
@@ -125,6 +141,7 @@ def found() -> Findings:
         fresh={"bunny, swirl, 48": fresh_drift(steady.frames, steady.frames, range(FRAMES), FRAMES)},
         excerpts={"bunny, swirl": Excerpt(steady, flickering, 1.2, 20)},
         costs={"bunny, swirl, 48": Cost(0.12, 0.2)},
+        step_costs={"bunny, swirl, 48": Cost(0.13, 0.1)},
         differing={"repeated": 0},
     )
 
@@ -133,8 +150,10 @@ def test_bars_are_met_or_missed_by_what_was_found(found: Findings) -> None:
     met = {(bar.number, bar.title.partition(",")[0]): bar.met for bar in bars(found)}
     assert met[1, "seam excess over the blend window"] is True
     assert met[4, "E of the method of 2015 over ours"] is True
-    assert met[5, "anchors and blends over painting"] is True
-    assert met[5, "all painting time beyond one piece's"] is False
+    assert met[5, "anchors and blends over painting by time"] is True
+    assert met[5, "all painting beyond one piece's by time"] is False
+    assert met[5, "anchors and blends over painting by steps"] is True
+    assert met[5, "all painting beyond one piece's by steps"] is True
     assert met[6, "style loss over that without the temporal term"] is False
     assert met[7, "frames that differ: repeated"] is True
 
