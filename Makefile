@@ -4,6 +4,8 @@ VENV := .venv
 PY := $(VENV)/bin/python
 BIN := $(VENV)/bin
 SHELL_SCRIPTS := $(wildcard deploy/*.sh) .ci/run
+# Unit tests in one process, all that start a farm in another: see tests/conftest.py.
+SHARED := --numprocesses 2 --dist loadgroup
 PYTEST_ARGS ?=
 BENCH ?=
 
@@ -23,10 +25,10 @@ demo: setup ## paint a real clip through a real farm on this machine: out/demo.m
 	@$(BIN)/farm demo out
 
 test: setup ## all tests: unit, integration, acceptance
-	@$(PY) -m pytest $(PYTEST_ARGS)
+	@$(PY) -m pytest $(SHARED) $(PYTEST_ARGS)
 
 unit: setup ## unit tests only
-	@$(PY) -m pytest tests/unit $(PYTEST_ARGS)
+	@$(PY) -m pytest $(SHARED) tests/unit $(PYTEST_ARGS)
 
 integration: setup ## tests against real Redis, S3 and codecs
 	@$(PY) -m pytest tests/integration $(PYTEST_ARGS)

@@ -19,6 +19,23 @@ from farm.store import S3Store
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
+TESTS = Path(__file__).parent
+FARM_FOLDERS = ("acceptance", "chaos", "hostile", "integration")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Where two processes share the tests, all that start a farm run in one of them: they share its farms."""
+    for item in items:
+        if item.path.relative_to(TESTS).parts[0] in FARM_FOLDERS:
+            item.add_marker(pytest.mark.xdist_group("farm"))
+
+
+@pytest.fixture(scope="session")
+def kept_styles(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder for built-in styles: a cache whose `styles` is a link to it has those of the whole test session."""
+    return tmp_path_factory.mktemp("styles")
+
+
 @pytest.fixture(autouse=True)
 def _own_environment(monkeypatch: pytest.MonkeyPatch, tmp_path_factory: pytest.TempPathFactory) -> None:
     """No test reaches a farm that this machine's user has configured."""

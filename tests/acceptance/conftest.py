@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -17,8 +18,10 @@ QUICK = Params(steps=4, steps_anchor=3, steps_next=2, pyramid=1, blend_frames=3)
 
 
 @pytest.fixture(scope="session")
-def farm_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+def farm_stack(tmp_path_factory: pytest.TempPathFactory, kept_styles: Path) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("farm-home")
+    (home / "cache").mkdir()
+    (home / "cache/styles").symlink_to(kept_styles)
     base = replace(Settings(home=home, cache_dir=home / "cache"), threads=2, lease_s=3.0, sweep_s=0.5, device="cpu")
     stack = Stack(home, base)
     try:

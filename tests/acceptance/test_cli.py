@@ -63,8 +63,10 @@ def shell(farm_stack: Stack, tmp_path: Path) -> Shell:
 
 
 @pytest.fixture
-def alone(tmp_path: Path) -> Shell:
+def alone(tmp_path: Path, kept_styles: Path) -> Shell:
     """No farm is configured."""
+    (tmp_path / "cache").mkdir()
+    (tmp_path / "cache/styles").symlink_to(kept_styles)
     cache = {"FARM_CACHE_DIR": str(tmp_path / "cache"), "FARM_HOME": "", "HOME": str(tmp_path)}
     return Shell({**cache, "FARM_DEVICE": "cpu", "FARM_THREADS": "2"}, tmp_path)
 
