@@ -5,7 +5,7 @@ PY := $(VENV)/bin/python
 BIN := $(VENV)/bin
 SHELL_SCRIPTS := $(wildcard deploy/*.sh) .ci/run
 # Unit tests in one process, all that start a farm in another: see tests/conftest.py.
-SHARED := --numprocesses 2 --dist loadgroup
+SHARED := --numprocesses 2 --dist loadscope
 PYTEST_ARGS ?=
 BENCH ?=
 

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import psutil
 import pytest
 from redis import Redis
+from xdist.scheduler import LoadScopeScheduling
 
 from farm.contract.errors import StackError
 from farm.settings import Settings
@@ -19,15 +23,44 @@ from farm.store import S3Store
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 
 
-TESTS = Path(__file__).parent
 FARM_FOLDERS = ("acceptance", "chaos", "hostile", "integration")
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where two processes share the tests, all that start a farm run in one of them: they share its farms."""
-    for item in items:
-        if item.path.relative_to(TESTS).parts[0] in FARM_FOLDERS:
-            item.add_marker(pytest.mark.xdist_group("farm"))
+RUN = "FARMS_TEST_RUN"
+"""Variable of every process that a test starts: which run of the tests it belongs to."""
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if _leads(config):
+        os.environ[RUN] = str(os.getpid())
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    """End what a test process that was killed left running: it had no time to end it itself."""
+    if not _leads(config):
+        return
+    run = os.environ.pop(RUN)
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):
+            if process.environ().get(RUN) == run and process.pid != os.getpid():
+                process.kill()
+
+
+def _leads(config: pytest.Config) -> bool:
+    """Whether this is the process that was called, not one that shares its tests."""
+    return not hasattr(config, "workerinput")
+
+
+class _Shares(LoadScopeScheduling):
+    """Where two processes share the tests, all that start a farm run in one of them; unit tests go by their files."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        file = nodeid.partition("::")[0]
+        return "farm" if file.split("/")[1] in FARM_FOLDERS else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Shares:
+    return _Shares(config, log)
 
 
 @pytest.fixture(scope="session")
