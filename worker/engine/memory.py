@@ -28,9 +28,10 @@ TILES_PX = (4096, 3072, 2048, 1536, 1024, 768, 512, 384, 256, 192, 128, 64)
 """Longest sides of tiles, from the largest."""
 SAMPLE_PX = 128
 MIB = 1 << 20
-IN_PASSING = 5
+IN_PASSING = 6
 """How many of a network's largest tensors a step holds at its peak beside what it keeps for the way back: a layer's
-output before and after its ReLU, their gradients, workspace. On a CPU it is 3 for EfficientNet-Lite0, 5 for VGG19."""
+output before and after its ReLU, their gradients, workspace. On a CPU it is 3 for EfficientNet-Lite0, 5 for VGG19, and
+up to 6 where tiles leave gaps in a heap that is kept."""
 PICTURE_BYTES_PX = 300
 """What a pixel takes whatever the tiles: picture, gradient, the optimiser's moments, targets, what is carried."""
 
