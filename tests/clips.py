@@ -149,7 +149,8 @@ def _write_pictures(container, video, pts, last, images) -> None:
         frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(image), format="rgb24")
         matrix = {1: "ITU709", 9: "BT2020"}.get(video.codec_context.colorspace, "ITU601")
         full = video.codec_context.color_range == 2
-        frame = frame.reformat(format=video.pix_fmt, dst_colorspace=matrix, dst_color_range="JPEG" if full else "MPEG")
+        color_range = "JPEG" if full else "MPEG"
+        frame = frame.reformat(format=video.pix_fmt, dst_colorspace=matrix, dst_color_range=color_range, threads=1)
         frame.pts, frame.time_base = pts[n], video.codec_context.time_base
         frame.duration = (pts[n + 1] if n + 1 < len(pts) else pts[n] + last) - pts[n]
         container.mux(video.encode(frame))

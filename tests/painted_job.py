@@ -5,7 +5,9 @@ from __future__ import annotations
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -78,6 +80,15 @@ def memory_farm(folder: Path) -> Farm:
     return Farm(Settings(home=folder, cache_dir=folder / "cache"), MemoryStore(), MemoryLedger())
 
 
+@lru_cache(maxsize=16)
+def _encoded(clip: SyntheticClip, suffix: str, written: tuple[tuple[str, Any], ...]) -> bytes:
+    """The clip as a file. Encoded once: the same job has the same clip to the byte, whatever encoders promise."""
+    with TemporaryDirectory() as folder:
+        path = Path(folder) / f"clip{suffix}"
+        clip.write(path, **dict(written))
+        return path.read_bytes()
+
+
 def paint_job(
     farm: Farm,
     clip: SyntheticClip,
@@ -95,9 +106,8 @@ def paint_job(
 
     `written`: how the clip is, in `make_clip`'s words.
     """
-    path = folder / f"{name}{suffix}"
-    clip.write(path, **written)
-    data = path.read_bytes()
+    path, data = folder / f"{name}{suffix}", _encoded(clip, suffix, tuple(written.items()))
+    path.write_bytes(data)
     source = Media(hashlib.sha256(data).hexdigest(), suffix, len(data))
     params = Params(blend_frames=blend_frames)
     style = Style(Media("0" * 64, ".png", 1), "swirl")
@@ -111,8 +121,9 @@ def paint_job(
     sha256 = {}
     for number, frame in enumerate(clip.frames()):
         painted = np.round(frame * 0.8).astype(np.uint8) + np.uint8((levels or {}).get(number, 0))
-        sha256[number] = sha256_hex(png_bytes(painted))
-        store.put(final.key(number), png_bytes(painted))
+        png = png_bytes(painted)
+        sha256[number] = sha256_hex(png)
+        store.put(final.key(number), png)
     for stage, items in ((Stage.STYLIZE, plan.chunks), (Stage.BLEND, plan.boundaries)):
         losses = {"style": STYLE_LOSS} if stage is Stage.STYLIZE else {}
         for item in items:
