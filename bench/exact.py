@@ -17,7 +17,8 @@ from farm.measure.flow import Motion
 from farm.measure.jobs import style_losses
 from farm.measure.report import PictureReport
 
-FRAMES = 60
+FRAMES = 96
+"""Two chunks of the default length."""
 PAN = BenchClip("pan", "a pan of 3 px a frame", "", 0, FRAMES, 18)
 LAYERS = BenchClip("layers", "two layers, one before the other", "", 0, FRAMES, 18)
 CLIPS = (PAN, LAYERS)

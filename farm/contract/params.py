@@ -65,7 +65,9 @@ class Params:
     steps: int = _param(480, "Steps per pyramid level of a shot's first frame.", 1, 5000)
     steps_anchor: int = _param(48, "Steps of an anchor, at the end of its lead-in.", 1, 5000)
     steps_next: int = _param(24, "Steps of a frame that follows a painted one; newly seen places get more.", 0, 5000)
-    steps_settle: int = _param(6, "Steps of a frame that a boundary's blend changed; 0 leaves it as mixed.", 0, 5000)
+    steps_settle: int = _param(
+        20, "Most steps of a frame that a boundary's blend changed, by how much of it; 0 leaves it as mixed.", 0, 5000
+    )
     pyramid: int = _param(6, "Most levels of the coarse-to-fine pyramid, each twice the last.", 1, 8)
     content_weight: float = _param(
         0.1, "How firmly the clip's shapes are kept; --style-weight is the simpler knob.", 0.0, 1e4

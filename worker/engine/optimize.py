@@ -36,6 +36,7 @@ def optimized(
 
     `pace`, `(1, 1, H, W) float32 [0, 1]`: share of each of Adam's steps a place takes; the whole if not given.
     `after_step` is called with the number of steps done, from 1; what it raises ends the work at once.
+    The last step is always at the first of the phases: losses compare, however many steps led to them.
     """
     # Rows of pixels stay whole in memory: the optimiser's passes over the image then run along them.
     pixels = image_bchw.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
@@ -58,7 +59,7 @@ def _adam(
     def step(done: int) -> Tensor:
         for group in adam.param_groups:
             group["lr"] = learning_rate * decay(done, steps)
-        terms = objective.descend(pixels, PHASES[done % len(PHASES)])
+        terms = objective.descend(pixels, PHASES[(steps - done) % len(PHASES)])
         before = None if pace is None else pixels.detach().clone()
         adam.step()
         with torch.no_grad():

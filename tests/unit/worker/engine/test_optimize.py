@@ -9,7 +9,7 @@ import torch
 from farm.contract.errors import ShuttingDown
 from farm.contract.params import Optimizer, Params
 from worker.engine import Frame, Network
-from worker.engine.losses import framed, losses_by_name, style_grams
+from worker.engine.losses import PHASES, framed, losses_by_name, style_grams
 from worker.engine.objective import Objective
 from worker.engine.optimize import FINAL_RATE, decay, optimized
 from worker.engine.pixels import image_from_frame, tensor_from_image
@@ -48,6 +48,18 @@ def test_the_terms_add_up_to_the_total(content: torch.Tensor, objective: Objecti
     assert sum(losses.values()) == pytest.approx(2 * losses["total"])
     assert losses["content"] == pytest.approx(0, abs=1e-6)  # the content itself is painted
     assert losses["temporal"] == 0
+
+
+@pytest.mark.parametrize("steps", [1, 2, 3, 6])
+def test_the_last_losses_are_of_the_same_phase_however_many_steps(
+    steps: int, content: torch.Tensor, objective: Objective
+) -> None:
+    _, terms = optimized(content, objective, steps=steps, optimizer=Optimizer.ADAM, learning_rate=1e-9)
+    torch.testing.assert_close(terms, objective.terms(content, PHASES[0]), rtol=1e-4, atol=1e-6)
+
+
+def test_phases_differ_in_their_losses(content: torch.Tensor, objective: Objective) -> None:
+    assert len({float(objective.terms(content, phase)[1]) for phase in PHASES}) == len(PHASES)
 
 
 def test_an_interruption_ends_the_work_within_one_step(content: torch.Tensor, objective: Objective) -> None:

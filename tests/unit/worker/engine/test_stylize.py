@@ -169,6 +169,18 @@ def test_a_blended_frame_settles_where_it_was_mixed_and_nowhere_else(
     assert (settled.frame[:, 72:] != texture[:, 72:]).any()
 
 
+def test_the_more_of_a_frame_was_mixed_the_more_steps_it_settles(
+    network: Network, texture: Frame, stripes: Frame
+) -> None:
+    weight, steps = np.zeros(texture.shape[:2], np.float32), []
+    for share in (0.0, 0.05, 0.1, 0.2, 1.0):
+        weight[:, : round(share * texture.shape[1])] = 0.5
+        settled = painter(network, stripes, texture, Params(steps_settle=8)).settle(texture, texture, weight)
+        assert settled.losses["style"] > 0
+        steps.append(settled.steps)
+    assert steps == [0, 2, 4, 8, 8]
+
+
 def test_a_blended_frame_may_be_left_as_it_is(network: Network, texture: Frame, stripes: Frame) -> None:
     whole = np.ones(texture.shape[:2], np.float32)
     settled = painter(network, stripes, texture, Params(steps_settle=0)).settle(texture, texture, whole)
