@@ -1,10 +1,11 @@
 """`python -m bench gatys`: the painter against the plain loop of `bench.plain`, side by side in one run.
 
-One step, at two sizes; and, with the default backbone, a frame until its style loss, each by its own measure, is 5 % of
-what it is at the source frame. A painting's steps are given at its start, so the painter's time is that of the fewest
-steps that get there, found by trying; what the default number of steps takes and reaches stands beside it.
+One step, at two sizes, in rounds in which each takes its turn: a machine that slows down meanwhile slows all. And, with
+the default backbone, a frame until its style loss, each by its own measure, is 5 % of what it is at the source frame. A
+painting's steps are given at its start, so the painter's time is that of the fewest steps that get there, found by
+trying; what the default number of steps takes and reaches stands beside it.
 
-The plain loop runs first, in a process of its own: as it comes, without what a worker sets up for itself. It is given
+The plain loop runs in a process of its own: as it comes, without what a worker sets up for itself. It is given
 up after `LIMIT` steps, a tenth of neural-style's: then its time is a lower bound. What each painted is
 shown in one strip.
 """
@@ -14,9 +15,11 @@ from __future__ import annotations
 import multiprocessing
 import statistics
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
+from functools import cache
 from itertools import islice, pairwise
 from pathlib import Path
 
@@ -41,7 +44,8 @@ SIZES_HW = ((192, 256), (384, 512))
 BAR_SIZE_HW = SIZES_HW[-1]
 SHARE = 0.05
 """Of the style loss at the source frame: there a frame counts as painted."""
-RUNS, PLAIN_STEPS, LIMIT = 3, 3, 100
+ROUNDS, RUNS, PLAIN_STEPS, LIMIT = 5, 3, 3, 100
+"""Rounds of single steps; runs of a frame; steps of the plain loop in a round, and at most for a frame."""
 FRAMES = 4
 """Of the film: the steady state is measured at the last, after this many others."""
 TRIED_NEXT = (1, 2, 3, 4, 6, 8, 12, 16, 24, 48)
@@ -73,7 +77,7 @@ class FrameCost:
 class Race:
     """All figures of a run."""
 
-    steps_ms: dict[tuple[str, tuple[int, int]], float] = field(default_factory=dict)
+    steps_ms: dict[tuple[str, tuple[int, int]], list[float]] = field(default_factory=dict)  # of every round
     frames: dict[tuple[str, str], FrameCost] = field(default_factory=dict)  # by painter and kind of frame
     pictures: dict[tuple[str, str], Frame] = field(default_factory=dict)  # by painter and caption
 
@@ -89,16 +93,18 @@ class Race:
 
     def told(self) -> Iterator[str]:
         """The figures, a line each."""
-        for (name, size_hw), each_ms in self.steps_ms.items():
-            yield f"{name}, {_px(size_hw)}: {each_ms:.1f} ms a step"
+        for (name, size_hw), rounds_ms in self.steps_ms.items():
+            yield f"{name}, {_px(size_hw)}: {statistics.median(rounds_ms):.1f} ms a step"
         for (name, kind), cost in self.frames.items():
             took = f"{cost.seconds:.2f} s, {cost.steps} steps"
             yield f"{name}, {kind} frame: {took}, {cost.share:.1%} of the style loss left"
 
     def _step_ratios(self, ours: str) -> dict[str, float]:
-        own_ms = self.steps_ms.get((ours, BAR_SIZE_HW))
+        """Against each plain loop: the median of the rounds' ratios."""
+        own_ms = self.steps_ms.get((ours, BAR_SIZE_HW), [])
         names = [name for name, size_hw in self.steps_ms if size_hw == BAR_SIZE_HW and name.startswith("plain")]
-        return {name: self.steps_ms[name, BAR_SIZE_HW] / own_ms for name in names} if own_ms else {}
+        rounds = {name: list(zip(self.steps_ms[name, BAR_SIZE_HW], own_ms, strict=False)) for name in names}
+        return {name: statistics.median(a / b for a, b in pairs) for name, pairs in rounds.items() if pairs}
 
     def _ratios(self, ours: str, kind: str) -> dict[str, float]:
         """Against each plain loop; nothing where ours did not get there."""
@@ -119,43 +125,54 @@ def race(
     limit: int = LIMIT,
 ) -> Race:
     """Measure everything; whole frames at the last size. `limit`: most steps of the plain loop."""
-    with ProcessPoolExecutor(1, multiprocessing.get_context("spawn")) as alone:
-        plain = alone.submit(_plain_loops, device, torch.get_num_threads(), tuple(sizes_hw), limit).result()
-    for line in plain.told():
-        say(line)
-    found = Race()
-    contents = film_frames(sizes_hw[-1], FRAMES)
-    for backbone in backbones:
-        name = OURS[backbone]
-        with network_of(backbone, device) as network:
-            for size_hw in sizes_hw:
-                times = [step_ms(network, backbone, size_hw, device) for _ in range(RUNS)]
-                found.steps_ms[name, size_hw] = statistics.median(times)
-            if backbone is Params().backbone:
-                own = _Ours(network, backbone, contents, device)
-                found.frames |= {(name, kind): cost for kind, cost in own.frames()}
-                found.pictures |= {(name, caption): picture for caption, picture in own.pictures.items()}
+    found, contents = Race(), film_frames(sizes_hw[-1], FRAMES)
+    style = styles.paint(STYLE, contents[-1].shape[1], contents[-1].shape[0])
+    found.pictures |= {(PLAIN, "source"): contents[-1], (PLAIN, f"style, {STYLE}"): style}
+    context = multiprocessing.get_context("spawn")
+    with (
+        ProcessPoolExecutor(1, context, _limit_threads, (torch.get_num_threads(),)) as alone,
+        ExitStack() as open_networks,
+    ):
+        networks = {item: open_networks.enter_context(network_of(item, device)) for item in backbones}
+        for size_hw in sizes_hw:
+            for _ in range(ROUNDS):
+                for name, taken_ms in _round(alone, networks, size_hw, device):
+                    found.steps_ms.setdefault((name, size_hw), []).append(taken_ms)
+        for optimizer in OPTIMIZERS:
+            cost, painted = alone.submit(_plain_frame, optimizer, sizes_hw[-1], device, limit).result()
+            found.frames[f"plain, {optimizer}", "each"] = cost
+            found.pictures[PLAIN, _caption(optimizer, cost.steps, cost.share)] = painted
+        if (backbone := Params().backbone) in networks:
+            own = _Ours(networks[backbone], backbone, contents, device)
+            found.frames |= {(OURS[backbone], kind): cost for kind, cost in own.frames()}
+            found.pictures |= {(OURS[backbone], caption): picture for caption, picture in own.pictures.items()}
     for line in found.told():
         say(line)
-    return Race(found.steps_ms | plain.steps_ms, found.frames | plain.frames, plain.pictures | found.pictures)
-
-
-def _plain_loops(device: str, threads: int, sizes_hw: Sequence[tuple[int, int]], limit: int) -> Race:
-    torch.set_num_threads(threads)
-    found, network = Race(), features(vgg19_state()).to(device)
-    content = film_frames(sizes_hw[-1], FRAMES)[-1]
-    style = styles.paint(STYLE, content.shape[1], content.shape[0])
-    found.pictures |= {(PLAIN, "source"): content, (PLAIN, f"style, {STYLE}"): style}
-    for optimizer in OPTIMIZERS:
-        name = f"plain, {optimizer}"
-        for size_hw in sizes_hw:
-            loop = _plain(network, film_frames(size_hw, 1)[0], device)
-            runs = [loop.paint(optimizer, 0.0, PLAIN_STEPS) for _ in range(RUNS)]
-            found.steps_ms[name, size_hw] = statistics.median(1000 * run.seconds / run.steps for run in runs)
-        run = _plain(network, content, device).paint(optimizer, SHARE, limit)
-        found.frames[name, "each"] = FrameCost(run.seconds, run.steps, run.share)
-        found.pictures[PLAIN, _caption(optimizer, run.steps, run.share)] = _frame(run.image)
     return found
+
+
+def _round(
+    alone: ProcessPoolExecutor, networks: Mapping[Backbone, Network], size_hw: tuple[int, int], device: str
+) -> Iterator[tuple[str, float]]:
+    """Milliseconds of a step of each, one after another."""
+    for backbone, network in networks.items():
+        yield OURS[backbone], step_ms(network, backbone, size_hw, device)
+    for optimizer in OPTIMIZERS:
+        yield f"plain, {optimizer}", alone.submit(_plain_step_ms, optimizer, size_hw, device).result()
+
+
+def _limit_threads(threads: int) -> None:
+    torch.set_num_threads(threads)
+
+
+def _plain_step_ms(optimizer: str, size_hw: tuple[int, int], device: str) -> float:
+    run = _plain(film_frames(size_hw, 1)[0], device).paint(optimizer, 0.0, PLAIN_STEPS)
+    return 1000 * run.seconds / run.steps
+
+
+def _plain_frame(optimizer: str, size_hw: tuple[int, int], device: str, limit: int) -> tuple[FrameCost, Frame]:
+    run = _plain(film_frames(size_hw, FRAMES)[-1], device).paint(optimizer, SHARE, limit)
+    return FrameCost(run.seconds, run.steps, run.share), _frame(run.image)
 
 
 class _Ours:
@@ -247,13 +264,15 @@ def page(found: Race, head: str) -> str:
     """The Markdown page."""
     sizes = list(dict.fromkeys(size_hw for _, size_hw in found.steps_ms))
     names = list(dict.fromkeys(name for name, _ in found.steps_ms))
-    steps = [(name, *(f"{found.steps_ms[name, size]:.1f}" for size in sizes)) for name in names]
+    steps = [(name, *(f"{statistics.median(found.steps_ms[name, size]):.1f}" for size in sizes)) for name in names]
     frames = [(name, kind, *_cells(cost)) for (name, kind), cost in found.frames.items()]
     return "\n".join([
         "# Against a plain Gatys loop", "",
         f"{head} `python -m bench gatys` writes this page. The plain loop is `bench/plain.py`.", "",
         *verdict_table(found.bars()), "",
-        "## One step, ms", "", *table(("", *map(_px, sizes)), steps), "",
+        "## One step, ms", "",
+        f"Medians of {ROUNDS} rounds; the bars' ratios are the medians of the rounds' own.", "",
+        *table(("", *map(_px, sizes)), steps), "",
         f"## One frame at {_px(sizes[-1])}", "",
         f"Seconds until the style loss, each by its own measure, is {SHARE:.0%} of its value at the source frame; then "
         "what the default number of steps takes and reaches. Ours with the flow; the fewest steps that got there. The "
@@ -279,9 +298,14 @@ def _cells(cost: FrameCost) -> tuple[str, ...]:
     return seconds, str(cost.steps), f"{cost.share:.1%}", default_s, default_share
 
 
-def _plain(network: torch.nn.Sequential, content: Frame, device: str) -> Gatys:
+@cache
+def _plain_network(device: str) -> torch.nn.Sequential:
+    return features(vgg19_state()).to(device)
+
+
+def _plain(content: Frame, device: str) -> Gatys:
     height, width = content.shape[:2]
-    return Gatys(network, _pixels(content, device), _pixels(styles.paint(STYLE, width, height), device))
+    return Gatys(_plain_network(device), _pixels(content, device), _pixels(styles.paint(STYLE, width, height), device))
 
 
 def _pixels(frame: Frame, device: str) -> Tensor:
