@@ -59,7 +59,7 @@ def _adam(
     def step(done: int) -> Tensor:
         for group in adam.param_groups:
             group["lr"] = learning_rate * decay(done, steps)
-        terms = objective.descend(pixels, PHASES[(steps - done) % len(PHASES)])
+        terms = objective.descend(pixels, PHASES[(done - steps) % len(PHASES)])
         before = None if pace is None else pixels.detach().clone()
         adam.step()
         with torch.no_grad():
