@@ -55,8 +55,7 @@ BARE_RATE = 0.45
 """The same where no paint is carried: such places have this frame's steps to be painted as strongly as the rest. Longer
 ones leave more noise than strokes: a moving frame would have more detail than a still one, and flicker."""
 SETTLE_RATE = 0.3
-"""The same where two paintings were mixed: at a third of it the first mixed frames keep 4 % more style loss; at more,
-they err visibly more from frame to frame."""
+"""The same where two paintings were mixed. Less leaves them more style loss; more, more error from frame to frame."""
 SETTLE_FROM = 0.05
 """Share of the one in the other from which on a place settles at that rate."""
 SETTLE_FULL = 0.2
