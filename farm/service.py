@@ -22,6 +22,11 @@ from farm.store import S3Store
 PROCESS_START_TIMEOUT_S = 120.0
 """How long a pool process may take to start: importing torch from a cold disk takes a while."""
 
+PROCESS_END_TIMEOUT_S = 2.0
+"""How long a pool process that ends waits for Celery to count its last result. A result that comes in just as Celery
+begins to shut down is never counted; billiard would wait 30 s for it. Nothing hangs on it: the ledger has the result,
+and a message that is delivered again finds its task done."""
+
 
 def process_name(kind: str) -> str:
     """A Celery node name, unique on this host: `worker-<FARM_WORKER_NAME or pid>@host`."""
@@ -59,9 +64,19 @@ def own_logging() -> None:
     warnings.filterwarnings("ignore", message="(?s).*superuser privileges")
 
 
+def bound_process_end() -> None:
+    """Let pool processes end within `PROCESS_END_TIMEOUT_S`; billiard has no setting for it."""
+    from billiard import pool
+
+    pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_LIMIT = round(
+        PROCESS_END_TIMEOUT_S / pool.GUARANTEE_MESSAGE_CONSUMPTION_RETRY_INTERVAL
+    )
+
+
 def run_celery(app: Any, name: str, queues: tuple[str, ...], processes: int) -> None:
     """Run a Celery worker in this process until SIGTERM."""
     own_logging()
+    bound_process_end()
     app.conf.update(worker_proc_alive_timeout=PROCESS_START_TIMEOUT_S)
     app.worker_main(
         ["-q", "worker", "--hostname", name, "--queues", ",".join(queues), "--concurrency", str(processes),

@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,7 @@ class Shell:
     def __init__(self, environ: dict[str, str], folder: Path) -> None:
         self.environ = {**os.environ, **environ}
         self.folder = folder
+        self._started: list[subprocess.Popen[str]] = []
 
     def __call__(self, *arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
         result = subprocess.run(
@@ -51,24 +53,37 @@ class Shell:
         return json.loads(line)
 
     def start(self, *arguments: str | Path) -> subprocess.Popen[str]:
-        return subprocess.Popen(
+        running = subprocess.Popen(
             [*COMMAND, *map(str, arguments)], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
             env=self.environ, cwd=self.folder,
         )  # fmt: skip
+        self._started.append(running)
+        return running
+
+    def close(self) -> None:
+        """End what a failed test left running."""
+        for running in self._started:
+            if running.poll() is None:
+                running.kill()
+                running.communicate(timeout=30)
 
 
 @pytest.fixture
-def shell(farm_stack: Stack, tmp_path: Path) -> Shell:
-    return Shell(farm_stack.status().settings.environ(), tmp_path)
+def shell(farm_stack: Stack, tmp_path: Path) -> Iterator[Shell]:
+    shell = Shell(farm_stack.status().settings.environ(), tmp_path)
+    yield shell
+    shell.close()
 
 
 @pytest.fixture
-def alone(tmp_path: Path, kept_styles: Path) -> Shell:
+def alone(tmp_path: Path, kept_styles: Path) -> Iterator[Shell]:
     """No farm is configured."""
     (tmp_path / "cache").mkdir()
     (tmp_path / "cache/styles").symlink_to(kept_styles)
     cache = {"FARM_CACHE_DIR": str(tmp_path / "cache"), "FARM_HOME": "", "HOME": str(tmp_path)}
-    return Shell({**cache, "FARM_DEVICE": "cpu", "FARM_THREADS": "2"}, tmp_path)
+    shell = Shell({**cache, "FARM_DEVICE": "cpu", "FARM_THREADS": "2"}, tmp_path)
+    yield shell
+    shell.close()
 
 
 @pytest.fixture
