@@ -37,6 +37,7 @@ from bench.step import has_weights, network_of, step_ms, synchronize, vgg19_stat
 from farm import styles
 from farm.cli.demo import sample_clip
 from farm.contract.params import Backbone, Params
+from worker.device import low_backbones
 from worker.engine import Frame, Painted, Painter, carry
 from worker.engine.backbones import Network
 
@@ -53,6 +54,7 @@ TRIED_FIRST = (5, 10, 15, 20, 30, 40, 60, 80, 120, 240)
 OPTIMIZERS = ("adam", "lbfgs")
 PLAIN = "the plain loop, VGG19"
 OURS = {Backbone.EFFICIENTNET_LITE0: "ours, EfficientNet-Lite0", Backbone.VGG19: "ours, VGG19"}
+IN_FLOAT32 = ", in float32"
 STYLE = "swirl"
 STRIP_FILE, STRIP_CELL_PX, STRIP_LIMIT_BYTES = "gatys.jpg", 300, 200_000
 
@@ -94,7 +96,7 @@ class Race:
     def told(self) -> Iterator[str]:
         """The figures, a line each."""
         for (name, size_hw), rounds_ms in self.steps_ms.items():
-            yield f"{name}, {_px(size_hw)}: {statistics.median(rounds_ms):.1f} ms a step"
+            yield f"{name}, {_px(size_hw)}: {statistics.median(rounds_ms):.1f} ms a step in the median"
         for (name, kind), cost in self.frames.items():
             took = f"{cost.seconds:.2f} s, {cost.steps} steps"
             yield f"{name}, {kind} frame: {took}, {cost.share:.1%} of the style loss left"
@@ -133,30 +135,47 @@ def race(
         ProcessPoolExecutor(1, context, _limit_threads, (torch.get_num_threads(),)) as alone,
         ExitStack() as open_networks,
     ):
-        networks = {item: open_networks.enter_context(network_of(item, device)) for item in backbones}
+        networks = {
+            name: (backbone, open_networks.enter_context(network_of(backbone, device, bfloat16=bfloat16)))
+            for name, backbone, bfloat16 in _ours(backbones, device)
+        }
         for size_hw in sizes_hw:
-            for _ in range(ROUNDS):
+            for number in range(ROUNDS):
                 for name, taken_ms in _round(alone, networks, size_hw, device):
                     found.steps_ms.setdefault((name, size_hw), []).append(taken_ms)
+                    say(f"{_px(size_hw)}, round {number + 1} of {ROUNDS}: {name}, {taken_ms:.0f} ms a step")
         for optimizer in OPTIMIZERS:
             cost, painted = alone.submit(_plain_frame, optimizer, sizes_hw[-1], device, limit).result()
             found.frames[f"plain, {optimizer}", "each"] = cost
+            say(f"plain, {optimizer}: {cost.steps} steps in {cost.seconds:.0f} s")
             found.pictures[PLAIN, _caption(optimizer, cost.steps, cost.share)] = painted
-        if (backbone := Params().backbone) in networks:
-            own = _Ours(networks[backbone], backbone, contents, device)
-            found.frames |= {(OURS[backbone], kind): cost for kind, cost in own.frames()}
-            found.pictures |= {(OURS[backbone], caption): picture for caption, picture in own.pictures.items()}
+        if (name := OURS[backbone := Params().backbone]) in networks:
+            own = _Ours(networks[name][1], backbone, contents, device)
+            found.frames |= {(name, kind): cost for kind, cost in own.frames()}
+            found.pictures |= {(name, caption): picture for caption, picture in own.pictures.items()}
     for line in found.told():
         say(line)
     return found
 
 
+def _ours(backbones: Iterable[Backbone], device: str) -> Iterator[tuple[str, Backbone, bool]]:
+    """Name, backbone, and whether it is in bfloat16: as a worker has it; where that is bfloat16, in float32 as well."""
+    low = low_backbones(device)
+    for backbone in backbones:
+        yield OURS[backbone], backbone, backbone in low
+        if backbone in low:
+            yield f"{OURS[backbone]}{IN_FLOAT32}", backbone, False
+
+
 def _round(
-    alone: ProcessPoolExecutor, networks: Mapping[Backbone, Network], size_hw: tuple[int, int], device: str
+    alone: ProcessPoolExecutor,
+    networks: Mapping[str, tuple[Backbone, Network]],
+    size_hw: tuple[int, int],
+    device: str,
 ) -> Iterator[tuple[str, float]]:
     """Milliseconds of a step of each, one after another."""
-    for backbone, network in networks.items():
-        yield OURS[backbone], step_ms(network, backbone, size_hw, device)
+    for name, (backbone, network) in networks.items():
+        yield name, step_ms(network, backbone, size_hw, device)
     for optimizer in OPTIMIZERS:
         yield f"plain, {optimizer}", alone.submit(_plain_step_ms, optimizer, size_hw, device).result()
 
@@ -271,7 +290,7 @@ def page(found: Race, head: str) -> str:
         f"{head} `python -m bench gatys` writes this page. The plain loop is `bench/plain.py`.", "",
         *verdict_table(found.bars()), "",
         "## One step, ms", "",
-        f"Medians of {ROUNDS} rounds; the bars' ratios are the medians of the rounds' own.", "",
+        f"Medians of {ROUNDS} rounds; the bars' ratios are the medians of the rounds' own. {_precision(names)}", "",
         *table(("", *map(_px, sizes)), steps), "",
         f"## One frame at {_px(sizes[-1])}", "",
         f"Seconds until the style loss, each by its own measure, is {SHARE:.0%} of its value at the source frame; then "
@@ -280,6 +299,12 @@ def page(found: Race, head: str) -> str:
         *table(("", "frame", "s", "steps", "style loss left", "default: s", "style loss left"), frames), "",
         f"![The plain loop's pictures and ours]({STRIP_FILE})", "",
     ])  # fmt: skip
+
+
+def _precision(names: Iterable[str]) -> str:
+    """What the networks compute in."""
+    low = [name.removesuffix(IN_FLOAT32) for name in names if name.endswith(IN_FLOAT32)]
+    return f"As workers have it on this device: {' and '.join(low)} in bfloat16." if low else "All in float32."
 
 
 def save_picture(found: Race, folder: Path) -> None:

@@ -24,6 +24,7 @@ from bench.step import network_of, scene
 from farm import styles
 from farm.contract.params import Backbone, Params
 from farm.settings import Settings
+from worker.device import low_backbones
 from worker.engine.losses import framed_size
 from worker.engine.memory import PICTURE_BYTES_PX, Memory, planned_bytes, step_bytes_px
 from worker.engine.objective import Objective
@@ -43,6 +44,7 @@ class Row:
     """One step of one backbone under one limit."""
 
     backbone: Backbone
+    bfloat16: bool  # as a worker has it where the CPU has units for that
     limit_bytes: int  # 0: none
     tile_px: int | None
     planned_bytes: int
@@ -50,17 +52,23 @@ class Row:
     step_s: float
     gradient: npt.NDArray[np.float32]
 
+    @property
+    def name(self) -> str:
+        """Of the network."""
+        return f"{self.backbone}, bfloat16" if self.bfloat16 else f"{self.backbone}"
+
 
 def rows(say: Callable[[str], None]) -> list[list[Row]]:
-    """For each backbone the whole picture, then with less and less memory."""
-    found = []
-    for backbone in Backbone:
-        with network_of(backbone, "cpu") as network:
+    """For each network the whole picture, then with less and less memory."""
+    found, low = [], low_backbones("cpu")
+    networks = [(item, False) for item in Backbone] + [(item, True) for item in Backbone if item in low]
+    for backbone, bfloat16 in networks:
+        with network_of(backbone, "cpu", bfloat16=bfloat16) as network:
             whole_bytes = step_bytes_px(network) * SIZE_HW[0] * SIZE_HW[1]
         limits = [0 if share == 1 else int(share * whole_bytes) + _fixed_bytes() for share in SHARES]
-        found.append([_measured(backbone, limit) for limit in limits])
+        found.append([_measured(backbone, bfloat16, limit) for limit in limits])
         for row in found[-1]:
-            say(f"{backbone}: {_cells(row, found[-1][0])}")
+            say(", ".join(_cells(row, found[-1][0])))
     return found
 
 
@@ -82,41 +90,41 @@ def page(found: Sequence[Sequence[Row]], head: str) -> str:
 def bars(found: Sequence[Sequence[Row]]) -> list[Bar]:
     """What is asked."""
     limited = [(row, group[0]) for group in found for row in group[1:]]
-    apart = {f"{row.backbone}, {row.tile_px} px": _difference(row, whole) for row, whole in limited}
+    apart = {f"{row.name}, {row.tile_px} px": _difference(row, whole) for row, whole in limited if not row.bfloat16}
     planned = {
-        f"{row.backbone}, {'whole' if row.tile_px is None else f'{row.tile_px} px'}": row.peak_bytes / row.planned_bytes
+        f"{row.name}, {'whole' if row.tile_px is None else f'{row.tile_px} px'}": row.peak_bytes / row.planned_bytes
         for group in found
         for row in group
     }
     kept = {
-        f"{row.backbone}, {row.tile_px} px": row.peak_bytes / row.limit_bytes
+        f"{row.name}, {row.tile_px} px": row.peak_bytes / row.limit_bytes
         for row, _ in limited
         if row.planned_bytes <= row.limit_bytes
     }
     scaled = {name: 1e4 * value for name, value in apart.items()}
     return [
-        at_most(7, "gradient in tiles over the whole's, ten-thousandths", scaled, 1.0),
+        at_most(7, "gradient in tiles over the whole's, ten-thousandths, float32", scaled, 1.0),
         at_most(7, "peak memory over its plan", planned, 1.0),
         at_most(7, "peak memory over a limit that tiles can keep", kept, 1.0),
     ]
 
 
-def _measured(backbone: Backbone, limit_bytes: int) -> Row:
+def _measured(backbone: Backbone, bfloat16: bool, limit_bytes: int) -> Row:
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "gradient.npy"
-        command = [sys.executable, "-m", "bench.memory", backbone, str(limit_bytes), str(file)]
+        command = [sys.executable, "-m", "bench.memory", backbone, str(int(bfloat16)), str(limit_bytes), str(file)]
         done = subprocess.run(command, capture_output=True, text=True, timeout=ROW_LIMIT_S, check=True)
         told = json.loads(done.stdout)
-        return Row(backbone, limit_bytes, **told, gradient=np.load(file))
+        return Row(backbone, bfloat16, limit_bytes, **told, gradient=np.load(file))
 
 
-def _one(backbone: Backbone, limit_bytes: int, file: Path) -> None:
+def _one(backbone: Backbone, bfloat16: bool, limit_bytes: int, file: Path) -> None:
     keep_freed()  # as workers do
     params = Params(backbone=backbone)
     content = tensor_from_image(image_from_frame(scene(SIZE_HW)), "cpu")
     image = content.flip(3).contiguous().requires_grad_()
     memory = Memory(limit_bytes or None)
-    with network_of(backbone, "cpu") as network:
+    with network_of(backbone, "cpu", bfloat16=bfloat16) as network:
         style = image_from_frame(styles.paint("swirl", 96, 72))
         targets = StyleTargets(network, [(style, 1.0)], device="cpu").at((72, 96))
         step_bytes_px(network)
@@ -150,7 +158,7 @@ def _difference(row: Row, whole: Row) -> float:
 def _cells(row: Row, whole: Row) -> tuple[str, ...]:
     limited = row is not whole
     return (
-        row.backbone.value,
+        row.name,
         f"{row.limit_bytes / MIB:.0f}" if limited else "none",
         "whole" if row.tile_px is None else str(row.tile_px),
         f"{row.planned_bytes / MIB:.0f}",
@@ -162,4 +170,4 @@ def _cells(row: Row, whole: Row) -> tuple[str, ...]:
 
 if __name__ == "__main__":
     torch.set_num_threads(Settings.load().threads)
-    _one(Backbone(sys.argv[1]), int(sys.argv[2]), Path(sys.argv[3]))
+    _one(Backbone(sys.argv[1]), bool(int(sys.argv[2])), int(sys.argv[3]), Path(sys.argv[4]))

@@ -22,6 +22,7 @@ from farm import styles
 from farm.contract.params import Backbone, Params
 from farm.contract.spec import WEIGHTS_SHA256
 from worker import heap
+from worker.device import low_backbones
 from worker.engine import Frame, Network, Painter, StepProgress, carry
 from worker.engine.backbones import load, weights_sha256
 from worker.engine.backbones.vgg19 import GROUPS
@@ -47,8 +48,9 @@ class StepRow:
 
 def rows(device: str) -> Iterator[StepRow]:
     """Measure, one row at a time."""
+    low = low_backbones(device)
     for backbone in Backbone:
-        with network_of(backbone, device) as network:
+        with network_of(backbone, device, bfloat16=backbone in low) as network:
             for size_hw in SIZES_HW:
                 times = [step_ms(network, backbone, size_hw, device) for _ in range(RUNS + 1)][1:]
                 height, width = size_hw

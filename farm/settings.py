@@ -68,7 +68,7 @@ class Settings:
     weights_dir: Path | None = None  # FARM_WEIGHTS_DIR: backbones' weights; None: torch's cache, or a download
     threads: int = field(default_factory=usable_cores)  # FARM_THREADS: CPU threads of one process
     device: str = "auto"  # FARM_DEVICE: auto, cpu, cuda, cuda:N
-    precision: str = "auto"  # FARM_PRECISION: the network's: float32, bfloat16, or auto: bfloat16 on GPUs that know it
+    precision: str = "auto"  # FARM_PRECISION: the network's: float32, bfloat16, or auto: bfloat16 where that is faster
     compile: str = "off"  # FARM_COMPILE: on: the network's kernels are made for the device, for minutes, at its start
     memory_mb: int = 0  # FARM_MEMORY_MB: what a worker may paint with; 0: nine tenths of its device's
     visibility_timeout_s: int = 6 * 3600  # FARM_VISIBILITY_TIMEOUT_S: Redis redelivers a message after this long

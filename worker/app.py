@@ -116,7 +116,7 @@ def _goodbye(settings: Settings, name: str) -> None:
 def _worker_info(painters: Painters, device: Device, versions: dict[str, str]) -> WorkerInfo:
     from worker.engine.backbones import weights_sha256
 
-    found = {str(item): weights_sha256(item, painters.settings.weights_dir) for item in Backbone}
+    found = {item: weights_sha256(item, painters.settings.weights_dir) for item in Backbone}
     return WorkerInfo(
         name=painters.name,
         host=socket.gethostname(),
@@ -125,6 +125,6 @@ def _worker_info(painters: Painters, device: Device, versions: dict[str, str]) -
         queues=painters.queues,
         threads=painters.settings.threads,
         memory_bytes=device.memory_bytes,
-        weights={item: sha256 for item, sha256 in found.items() if sha256},
-        versions=versions,
+        weights={str(item): sha256 for item, sha256 in found.items() if sha256},
+        versions={**versions, **{str(item): device.precision(item) for item, sha256 in found.items() if sha256}},
     )

@@ -46,7 +46,7 @@ def blend_boundary(run: Run, studio: Studio) -> Outcome:
         records.append(record)
         last = reader.frame(StoredFrame(run.message.task, number), record.sha256)
         run.progress(len(records))
-    return studio.outcome(records)
+    return studio.outcome(run, records)
 
 
 def _painted(reader: FrameReader, boundary: Boundary, number: int) -> Painted:

@@ -60,7 +60,7 @@ def paint_anchor(run: Run, studio: Studio) -> Outcome:
         painted = _first(run, studio, start) if before is None else _carried_anchor(run, studio, before)
         record = put_frame(run, key, start, painted)
     run.progress(1)
-    return studio.outcome([record])
+    return studio.outcome(run, [record])
 
 
 def paint_chunk(run: Run, studio: Studio) -> Outcome:
@@ -79,7 +79,7 @@ def paint_chunk(run: Run, studio: Studio) -> Outcome:
             run.check()
             line.take(frame)
         line.settle()
-    return studio.outcome(line.records)
+    return studio.outcome(run, line.records)
 
 
 @dataclass(frozen=True, slots=True)

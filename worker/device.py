@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from farm.contract.errors import InvalidParameter
+from farm.contract.params import Backbone
 from farm.settings import Settings, usable_memory_bytes
 
 if TYPE_CHECKING:
@@ -23,7 +24,11 @@ RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in which the system counts a process's memory."""
 
 BFLOAT16_SINCE = 8
-"""The first compute capability (Ampere) with units of its own for that type."""
+"""The first compute capability (Ampere) with units of its own for bfloat16."""
+NO_BACKBONES: frozenset[Backbone] = frozenset()
+WIDE_BACKBONES = frozenset({Backbone.VGG19})
+"""Those of wide convolutions alone: a CPU with units for bfloat16 (Intel's AMX) takes half of their time or less.
+EfficientNet-Lite0's depthwise convolutions have no use for such units; it takes longer in bfloat16."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +38,12 @@ class Device:
     torch_name: str  # "cpu", "cuda:0"
     title: str  # "cpu (2 threads)", "NVIDIA H100 80GB HBM3"
     memory_bytes: int
-    precision: str = "float32"  # or bfloat16: what a network computes in; pixels, losses, Gram matrices stay float32
+    low: frozenset[Backbone] = NO_BACKBONES
+    """Backbones that compute in bfloat16; pixels, losses and Gram matrices stay float32."""
+
+    def precision(self, backbone: Backbone) -> str:
+        """What a backbone's network computes in: `float32` or `bfloat16`."""
+        return "bfloat16" if backbone in self.low else "float32"
 
     def peak_bytes(self) -> int:
         """The most memory taken on it: of tensors since the last call on a GPU, of this process ever on a CPU."""
@@ -67,8 +77,8 @@ def choose_device(settings: Settings) -> Device:
     torch.set_num_threads(settings.threads)
     wanted = settings.device
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
-        precision = "bfloat16" if settings.precision == "bfloat16" else "float32"
-        return Device("cpu", f"cpu ({settings.threads} threads)", usable_memory_bytes(), precision)
+        low = low_backbones("cpu", settings.precision)
+        return Device("cpu", f"cpu ({settings.threads} threads)", usable_memory_bytes(), low)
     if not torch.cuda.is_available():
         raise InvalidParameter(
             f"FARM_DEVICE={wanted}: torch sees no CUDA device; install the driver, or set FARM_DEVICE=cpu",
@@ -83,6 +93,18 @@ def choose_device(settings: Settings) -> Device:
             value=wanted,
         )
     return _cuda_device(torch.device("cuda", index), settings.precision)
+
+
+def low_backbones(device: str, precision: str = "auto") -> frozenset[Backbone]:
+    """The backbones that compute in bfloat16 on `cpu` or `cuda:N`, by `FARM_PRECISION`."""
+    import torch
+
+    if precision != "auto":
+        return frozenset(Backbone) if precision == "bfloat16" else NO_BACKBONES
+    if device == "cpu":
+        known = torch.cpu.get_capabilities()
+        return WIDE_BACKBONES if known.get("amx_tile") and known.get("amx_bf16") else NO_BACKBONES
+    return frozenset(Backbone) if torch.cuda.get_device_properties(device).major >= BFLOAT16_SINCE else NO_BACKBONES
 
 
 def versions() -> dict[str, str]:
@@ -108,6 +130,4 @@ def _cuda_device(device: torch.device, precision: str) -> Device:
     # Products of bfloat16 features are exact in TF32; so are their sums, in float32.
     torch.set_float32_matmul_precision("high")
     facts = torch.cuda.get_device_properties(device)
-    if precision == "auto":
-        precision = "bfloat16" if facts.major >= BFLOAT16_SINCE else "float32"
-    return Device(str(device), facts.name, facts.total_memory, precision)
+    return Device(str(device), facts.name, facts.total_memory, low_backbones(str(device), precision))

@@ -16,7 +16,7 @@ import torch
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
 from farm.contract.messages import FrameRecord
-from farm.contract.params import Color
+from farm.contract.params import Backbone, Color
 from farm.contract.plan import FrameRange
 from farm.contract.spec import Spec
 from farm.executor import Outcome, Run
@@ -58,7 +58,7 @@ class Studio:
 
     def __init__(self, settings: Settings, store: Store, device: Device) -> None:
         self.device = device
-        self.versions = {**versions(), "precision": device.precision, "compile": settings.compile}
+        self.versions = {**versions(), "compile": settings.compile}
         self._settings = settings
         self._store = store
         self._media = MediaCache.from_settings(store, settings)
@@ -75,9 +75,11 @@ class Studio:
         with run.slow(LOAD_LIMIT_S):
             return self._painters.get(what, lambda: self._make_painter(spec, size_hw, colors))
 
-    def outcome(self, frames: Sequence[FrameRecord]) -> Outcome:
+    def outcome(self, run: Run, frames: Sequence[FrameRecord]) -> Outcome:
         """What a task that painted these frames leaves for its manifest."""
-        return Outcome(tuple(frames), self.device.title, self.versions, self.device.peak_bytes())
+        precision = self.device.precision(run.spec.params.backbone)
+        told = {**self.versions, "precision": precision}
+        return Outcome(tuple(frames), self.device.title, told, self.device.peak_bytes())
 
     def clip(self, run: Run) -> Clip:
         """The job's source."""
@@ -117,18 +119,16 @@ class Studio:
         device = self.device.torch_name
         return Painter(network, spec.params, styles, size_hw=size_hw, device=device, colors=colors, memory_bytes=limit)
 
-    def _load_network(self, backbone: str, weights_sha256: str) -> Network:
-        from farm.contract.params import Backbone
-
+    def _load_network(self, backbone: Backbone, weights_sha256: str) -> Network:
         torch.use_deterministic_algorithms(True, warn_only=True)
         # That mode also fills what is allocated, to show who reads it before writing: a fifth of a step for nothing.
         torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
         return load(
-            Backbone(backbone),
+            backbone,
             weights_sha256,
             self.device.torch_name,
             self._settings.weights_dir,
-            bfloat16=self.device.precision == "bfloat16",
+            bfloat16=self.device.precision(backbone) == "bfloat16",
             compiled=self._settings.compile == "on",
         )
 

@@ -196,21 +196,20 @@ def _weights(info: WorkerInfo) -> Iterator[Check]:
 
 
 def _versions(workers: list[WorkerInfo]) -> Iterator[Check]:
+    """What may make one worker's pixels differ from another's; of a backbone, what its network computes in."""
     names = sorted({name for info in workers for name in info.versions})
-    mixed = []
-    for name in names:
-        found = sorted({info.versions[name] for info in workers if name in info.versions})
-        if len(found) > 1:
-            mixed.append(f"{name} {' and '.join(found)}")
-    if mixed:
-        yield Check(
-            "versions",
-            Verdict.WARN,
-            "; ".join(mixed),
-            "install the same release on every worker, for the same bytes everywhere",
-        )
-    elif names:
-        yield Check("versions", Verdict.OK, ", ".join(f"{name} {workers[0].versions.get(name, '?')}" for name in names))
+    found = {name: sorted({info.versions[name] for info in workers if name in info.versions}) for name in names}
+    mixed = {name: f"{name} {' and '.join(each)}" for name, each in found.items() if len(each) > 1}
+    releases = [text for name, text in mixed.items() if name not in list(Backbone)]
+    precisions = [text for name, text in mixed.items() if name in list(Backbone)]
+    if releases:
+        cure = "install the same release on every worker, for the same bytes everywhere"
+        yield Check("versions", Verdict.WARN, "; ".join(releases), cure)
+    if precisions:
+        cure = "set FARM_PRECISION=float32 on every worker, for the same look everywhere"
+        yield Check("versions", Verdict.WARN, "; ".join(precisions), cure)
+    if names and not mixed:
+        yield Check("versions", Verdict.OK, ", ".join(f"{name} {found[name][0]}" for name in names))
 
 
 def _codecs() -> Iterator[Check]:

@@ -111,6 +111,8 @@ def test_two_workers_share_one_job(farm: Farm, tmp_path: Path) -> None:
     assert len({item.worker for task, item in done.items() if task.stage is Stage.STYLIZE}) == 2
     frames = sorted(frame.frame for task, item in done.items() if task.stage is Stage.STYLIZE for frame in item.frames)
     assert frames == list(range(32))
+    painting = [item for task, item in done.items() if task.stage in (Stage.STYLIZE, Stage.BLEND)]
+    assert {item.versions["precision"] for item in painting} == {"float32"}
     assert len([task for task in done if task.stage is Stage.BLEND]) == 7
 
 

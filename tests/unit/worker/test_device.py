@@ -1,14 +1,16 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 
 from farm.contract.errors import InvalidParameter
+from farm.contract.params import Backbone
 from farm.settings import Settings
-from worker.device import choose_device, limit_threads, versions
+from worker.device import choose_device, limit_threads, low_backbones, versions
 
 
 def settings(tmp_path: Path, device: str) -> Settings:
@@ -31,6 +33,29 @@ def test_the_cpu_is_chosen_by_name_with_the_threads_given(tmp_path: Path) -> Non
         assert device.memory_bytes > 2**28
     finally:
         torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("units", "low"),
+    [({"amx_tile", "amx_bf16"}, {Backbone.VGG19}), ({"amx_tile", "avx512_bf16"}, set()), (set(), set())],
+)
+def test_a_cpu_with_units_for_bfloat16_uses_them_where_they_are_of_use(
+    monkeypatch: pytest.MonkeyPatch, units: set[str], low: set[Backbone]
+) -> None:
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: dict.fromkeys(units, True))
+    assert low_backbones("cpu") == low
+    assert low_backbones("cpu", "float32") == set()
+    assert low_backbones("cpu", "bfloat16") == set(Backbone)
+
+
+@pytest.mark.parametrize(("precision", "told"), [("float32", "float32"), ("bfloat16", "bfloat16")])
+def test_what_the_settings_say_is_what_a_network_computes_in(tmp_path: Path, precision: str, told: str) -> None:
+    before = torch.get_num_threads()
+    try:
+        device = choose_device(replace(settings(tmp_path, "cpu"), precision=precision))
+    finally:
+        torch.set_num_threads(before)
+    assert [device.precision(backbone) for backbone in Backbone] == [told] * len(Backbone)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")

@@ -63,6 +63,13 @@ def test_workers_of_several_releases_are_a_warning() -> None:
     assert found == [(Verdict.WARN, "torch 2.14.0 and 2.15.0")]
 
 
+def test_workers_that_compute_in_several_types_are_a_warning_with_its_own_cure() -> None:
+    workers = [worker("paul", versions={str(VGG): "bfloat16"}), worker("emil", versions={str(VGG): "float32"})]
+    (check,) = checks._versions(workers)
+    assert (check.verdict, check.found) == (Verdict.WARN, "vgg19 bfloat16 and float32")
+    assert "FARM_PRECISION=float32" in check.cure
+
+
 def test_a_queue_that_no_worker_serves_is_a_failure() -> None:
     assert trouble(worker(queues=("stylize",))) == [(Verdict.FAIL, "none serves the queue blend")]
 
