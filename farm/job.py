@@ -26,7 +26,7 @@ from farm.contract.errors import (
     StoreUnavailable,
     WaitTimeout,
 )
-from farm.contract.messages import Priority, Stage, TaskId
+from farm.contract.messages import Priority, Queue, Stage, TaskId
 from farm.contract.plan import Plan
 from farm.contract.spec import Spec
 from farm.contract.states import JOB_LIVE, JobState, TaskState
@@ -83,6 +83,7 @@ class Job:
             now_s=time.time(),
             workers_alive=len(workers),
             coordinators_alive=len(self.farm.coordinators()),
+            painters=sum(Queue.STYLIZE in info.queues and not info.quarantine for info in workers),
             quarantines={info.name: info.quarantine for info in workers if info.quarantine},
         )
 

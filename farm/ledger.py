@@ -42,6 +42,8 @@ class TaskRecord:
     state: TaskState = TaskState.WAITING
     attempt: int = 0  # the last one queued; the first is 1
     since_s: float = 0.0  # when it came into this state
+    began_s: float = 0.0  # when the last executor took it; 0 where none did, or it is done by its manifest alone
+    began_frames: int = 0  # its frames that were there then
     retry_at_s: float = 0.0  # not queued again before this time
     error: str = ""  # of the last attempt that failed
     worker: str = ""  # the last executor
@@ -75,7 +77,6 @@ class WorkerInfo:
     memory_bytes: int = 0  # of the GPU, or of the machine
     weights: dict[str, str] = field(default_factory=dict)  # backbone -> SHA-256 of the weights it has
     versions: dict[str, str] = field(default_factory=dict)
-    task: str = ""  # job and task in hand, empty when idle
     quarantine: str = ""  # why it takes no tasks at present; empty where it does
 
 

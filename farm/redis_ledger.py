@@ -174,7 +174,7 @@ class RedisLedger:
         """See Ledger."""
         job, task = message.job, message.task
         base = _job_key(job)
-        keys = [base + ":tasks", _lease_key(job, task), base, base + ":fence"]
+        keys = [base + ":tasks", _lease_key(job, task), base, base + ":fence", base + ":frames"]
         # The fence begins anew after a wipe; the nonce keeps an executor from before it out.
         nonce = secrets.token_hex(4)
         args = [str(task), message.attempt, worker, int(lease_s * 1000), time.time(), _any_of(JOB_LIVE), nonce]
@@ -275,6 +275,8 @@ class RedisLedger:
     ) -> bool:
         sources = task_sources(after, before)
         fresh = {"state": after, "since_s": time.time(), **_named(TaskRecord, changes)}
+        if not token:  # nobody's work
+            fresh["began_s"] = 0.0
         keys = [_job_key(job) + ":tasks", _lease_key(job, task), _job_key(job)]
         args = [str(task), json.dumps(to_plain(fresh)), _any_of(sources), token, _any_of(TASK_IN_HAND)]
         with self._errors():

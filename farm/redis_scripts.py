@@ -47,7 +47,7 @@ if ARGV[4] ~= '' then redis.call('DEL', KEYS[2]) end
 return 1
 """
 
-# KEYS: tasks, lease, job, fence. ARGV: task, attempt, worker, lease in ms, now, live job states, nonce.
+# KEYS: tasks, lease, job, fence, frames. ARGV: task, attempt, worker, lease in ms, now, live job states, nonce.
 CLAIM = """
 local state = redis.call('HGET', KEYS[3], 'state')
 if not state or not string.find(ARGV[6], '|' .. state .. '|', 1, true) then return false end
@@ -61,6 +61,8 @@ local token = redis.call('INCR', KEYS[4]) .. ':' .. ARGV[3] .. ':' .. ARGV[7]
 redis.call('SET', KEYS[2], token, 'PX', ARGV[4])
 record.state = 'running'
 record.since_s = tonumber(ARGV[5])
+record.began_s = record.since_s
+record.began_frames = tonumber(redis.call('HGET', KEYS[5], ARGV[1]) or 0)
 record.worker = ARGV[3]
 record.token = token
 redis.call('HSET', KEYS[1], ARGV[1], cjson.encode(record))

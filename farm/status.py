@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from farm.contract.messages import Priority, Stage, TaskId
 from farm.contract.states import JOB_ENDED, JobState, TaskState
 from farm.ledger import JobRecord, TaskRecord
+from farm.time_left import seconds_left
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,12 +70,16 @@ def job_status(
     now_s: float,
     workers_alive: int,
     coordinators_alive: int,
+    painters: int = 1,
     quarantines: dict[str, str] | None = None,
 ) -> JobStatus:
-    """The status that ledger records amount to."""
+    """The status that ledger records amount to. `painters`: workers that take painting tasks now."""
     stages = tuple(_stage_status(stage, record, tasks, frames_done) for stage in Stage)
     end_s = record.finished_s if record.state in JOB_ENDED and record.finished_s else now_s
-    speed = _speed(stages, record, end_s)
+    eta_s = None
+    if record.state is JobState.RENDERING:
+        left = {item.stage: item.frames - item.frames_done for item in stages}
+        eta_s = seconds_left(left, record, tasks, frames_done, painters=painters, now_s=now_s)
     holders = sorted({task.worker for task in tasks.values() if task.state is TaskState.RUNNING and task.worker})
     return JobStatus(
         job=record.job,
@@ -86,8 +91,8 @@ def job_status(
         stages=stages,
         created_s=record.created_s,
         elapsed_s=max(0.0, end_s - record.created_s),
-        frames_per_s=speed,
-        eta_s=_eta(stages, record, speed, now_s),
+        frames_per_s=_speed(stages, record, end_s),
+        eta_s=eta_s,
         workers=tuple(holders),
         workers_alive=workers_alive,
         coordinators_alive=coordinators_alive,
@@ -129,14 +134,3 @@ def _speed(stages: tuple[StageStatus, ...], record: JobRecord, end_s: float) -> 
     painted = next(item.frames_done for item in stages if item.stage is Stage.STYLIZE)
     running_s = end_s - record.started_s
     return painted / running_s if painted and record.started_s and running_s > 0 else 0.0
-
-
-def _eta(stages: tuple[StageStatus, ...], record: JobRecord, frames_per_s: float, now_s: float) -> float | None:
-    """By the speed of the painting; of the encoding, which goes along with it, once all is painted."""
-    if record.state is not JobState.RENDERING or not frames_per_s:
-        return None
-    left = {item.stage: item.frames - item.frames_done for item in stages}
-    if left[Stage.STYLIZE]:
-        return left[Stage.STYLIZE] / frames_per_s
-    encoded = record.frame_count - left[Stage.SEGMENT]
-    return left[Stage.SEGMENT] * (now_s - record.started_s) / encoded if encoded else None

@@ -178,15 +178,7 @@ class MemoryLedger:
         **changes: Any,
     ) -> bool:
         """See Ledger."""
-        with self._lock:
-            record = self._tasks[job].get(task, TaskRecord())
-            if self._token(job, task) or record.state not in task_sources(after, before):
-                return False
-            self._tasks[job][task] = replace(record, state=after, since_s=time.time(), **changes)
-            change = (after in TASK_IN_HAND) - (record.state in TASK_IN_HAND)
-            if change and job in self._jobs:
-                self._jobs[job] = replace(self._jobs[job], in_hand=self._jobs[job].in_hand + change)
-            return True
+        return self._move_task(job, task, after, before, began_s=0.0, **changes)
 
     def frames_done(self, job: str) -> dict[TaskId, int]:
         """See Ledger."""
@@ -204,8 +196,15 @@ class MemoryLedger:
             self._fence += 1
             token = f"{self._fence}:{worker}:{secrets.token_hex(4)}"
             self._leases[job, task] = (token, time.monotonic() + lease_s)
+            now_s = time.time()
             self._tasks[job][task] = replace(
-                record, state=TaskState.RUNNING, since_s=time.time(), worker=worker, token=token
+                record,
+                state=TaskState.RUNNING,
+                since_s=now_s,
+                began_s=now_s,
+                began_frames=self._frames[job].get(task, 0),
+                worker=worker,
+                token=token,
             )
             return Lease(job, task, message.attempt, worker, token)
 
@@ -223,7 +222,7 @@ class MemoryLedger:
             if not self._holds(lease):
                 return False
             held = self._leases.pop((lease.job, lease.task), None)
-            if self.move_task(lease.job, lease.task, after, **changes):
+            if self._move_task(lease.job, lease.task, after, tuple(TaskState), **changes):
                 return True
             if held:
                 self._leases[lease.job, lease.task] = held
@@ -282,6 +281,19 @@ class MemoryLedger:
         record = self.task(lease.job, lease.task)
         last = record.token if record.state is TaskState.RUNNING else ""
         return (self._token(lease.job, lease.task) or last) == lease.token
+
+    def _move_task(
+        self, job: str, task: TaskId, after: TaskState, before: Collection[TaskState], **changes: Any
+    ) -> bool:
+        with self._lock:
+            record = self._tasks[job].get(task, TaskRecord())
+            if self._token(job, task) or record.state not in task_sources(after, before):
+                return False
+            self._tasks[job][task] = replace(record, state=after, since_s=time.time(), **changes)
+            change = (after in TASK_IN_HAND) - (record.state in TASK_IN_HAND)
+            if change and job in self._jobs:
+                self._jobs[job] = replace(self._jobs[job], in_hand=self._jobs[job].in_hand + change)
+            return True
 
     def _token(self, job: str, task: TaskId) -> str:
         token, until = self._leases.get((job, task), ("", 0.0))

@@ -208,7 +208,7 @@ def _stage_row(status: JobStatus, stage: Stage) -> tuple[str, ...]:
 def _facts(status: JobStatus) -> list[tuple[str, Any]]:
     speed = rate_text(status.frames_per_s) or "–"
     if status.eta_s is not None:
-        speed += f", {duration_text(status.eta_s)} left"
+        speed += f", about {duration_text(status.eta_s)} left"
     facts: list[tuple[str, Any]] = [
         ("job", status.job),
         ("state", state_text(status.state)),

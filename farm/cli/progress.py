@@ -174,7 +174,7 @@ def status_line(status: JobStatus) -> str:
     if status.frames_per_s:
         parts.append(rate_text(status.frames_per_s))
     if status.eta_s is not None:
-        parts.append(f"{duration_text(status.eta_s)} left")
+        parts.append(f"about {duration_text(status.eta_s)} left")
     parts.append(f"{duration_text(status.elapsed_s)} elapsed")
     return ", ".join(parts)
 
@@ -185,9 +185,9 @@ def job_view(status: JobStatus, rates: StageRates, width: int) -> RenderableType
     from rich.table import Table
 
     digits = max(len(str(stage.frames)) for stage in status.stages)
-    count_width, rate_width, left_width = 2 * digits + 1, 13, 12
-    roomy = width >= 2 + 8 + 1 + count_width + rate_width + left_width + 6 + _NARROWEST_BAR
-    fixed = 2 + 8 + 2 + count_width + 2 + (rate_width + 2 + left_width + 1 if roomy else 0)
+    count_width, rate_width = 2 * digits + 1, 13
+    roomy = width >= 2 + 8 + 1 + count_width + rate_width + 4 + _NARROWEST_BAR
+    fixed = 2 + 8 + 2 + count_width + 2 + (rate_width + 2 if roomy else 0)
     bar_width = max(_NARROWEST_BAR, min(_WIDEST_BAR, width - fixed - 2))
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(width=10, no_wrap=True)
@@ -195,7 +195,6 @@ def job_view(status: JobStatus, rates: StageRates, width: int) -> RenderableType
     table.add_column(width=count_width, justify="right", no_wrap=True)
     if roomy:
         table.add_column(width=rate_width, justify="right", no_wrap=True)
-        table.add_column(width=left_width, justify="right", no_wrap=True)
     for stage in status.stages:
         cells = _stage_cells(stage, status, rates, bar_width)
         table.add_row(*(cells if roomy else cells[:3]))
@@ -204,7 +203,7 @@ def job_view(status: JobStatus, rates: StageRates, width: int) -> RenderableType
 
 def _stage_cells(
     stage: StageStatus, status: JobStatus, rates: StageRates, bar_width: int
-) -> tuple[RenderableType, RenderableType, RenderableType, RenderableType, RenderableType]:
+) -> tuple[RenderableType, RenderableType, RenderableType, RenderableType]:
     from rich.progress_bar import ProgressBar
     from rich.text import Text
 
@@ -214,7 +213,6 @@ def _stage_cells(
     total = stage.frames or stage.tasks or 1
     filled = total if done or nothing else stage.frames_done
     speed = _speed(stage.stage, status, rates)
-    eta = _time_left(stage, status) if working else ""
     return (
         Text("  " + STAGE_TITLE[stage.stage], style="green" if done else "bold" if working else "dim"),
         ProgressBar(total=total, completed=filled, width=bar_width, complete_style="cyan", finished_style="green"),
@@ -222,7 +220,6 @@ def _stage_cells(
             "–" if nothing or not stage.frames else f"{filled}/{stage.frames}", style="" if done or working else "dim"
         ),
         Text(rate_text(speed), style="dim"),
-        Text(eta, style="dim"),
     )
 
 
@@ -233,12 +230,6 @@ def _speed(stage: Stage, status: JobStatus, rates: StageRates) -> float:
     return status.frames_per_s if stage is Stage.STYLIZE else rates.frames_per_s(stage)
 
 
-def _time_left(stage: StageStatus, status: JobStatus) -> str:
-    if stage.stage is not Stage.STYLIZE or status.eta_s is None:
-        return ""
-    return f"{duration_text(status.eta_s)} left"
-
-
 def _title(status: JobStatus) -> RenderableType:
     from rich.text import Text
 
@@ -247,6 +238,8 @@ def _title(status: JobStatus) -> RenderableType:
     title.append(f"  {status.style_name}  ", style="dim")
     title.append_text(state_text(status.state))
     title.append(f"  {duration_text(status.elapsed_s)}", style="dim")
+    if status.eta_s is not None:
+        title.append(f", about {duration_text(status.eta_s)} left", style="dim")
     return title
 
 

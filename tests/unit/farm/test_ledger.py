@@ -135,6 +135,31 @@ def test_a_lease_whose_attempt_was_counted_as_lost_is_lost(ledger: Ledger) -> No
     assert not ledger.settle(lease, TaskState.SUCCEEDED)
 
 
+def test_a_task_keeps_when_it_was_taken_and_with_how_many_frames(ledger: Ledger) -> None:
+    _queued(ledger)
+    ledger.progress(JOB, TASK, 7)
+    before_s = time.time()
+    lease = ledger.claim(MESSAGE, "one", 30)
+    assert lease is not None
+    taken = ledger.task(JOB, TASK)
+    assert (taken.began_s, taken.began_frames) == (taken.since_s, 7)
+    time.sleep(0.05)
+    assert ledger.settle(lease, TaskState.SUCCEEDED)
+    done = ledger.task(JOB, TASK)
+    assert done.began_s == pytest.approx(taken.began_s, abs=1e-6)
+    assert before_s <= done.began_s < done.since_s <= time.time()
+
+
+def test_a_task_that_is_done_without_being_taken_has_no_beginning(ledger: Ledger) -> None:
+    """Its manifest was in the store: what it took is not known, though an earlier executor had begun it."""
+    _queued(ledger)
+    lease = ledger.claim(MESSAGE, "one", 30)
+    assert lease is not None
+    assert ledger.settle(lease, TaskState.WAITING)
+    assert ledger.move_task(JOB, TASK, TaskState.SUCCEEDED)
+    assert ledger.task(JOB, TASK).began_s == 0.0
+
+
 def test_a_message_of_an_earlier_attempt_is_not_run(ledger: Ledger) -> None:
     ledger.create_job(JobRecord(JOB))
     ledger.move_task(JOB, TASK, TaskState.QUEUED, attempt=2)

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 from farm.contract.messages import Stage, TaskId
 from farm.contract.states import JobState, TaskState
 from farm.ledger import JobRecord, TaskRecord
@@ -21,7 +23,6 @@ def at(now_s: float, record: JobRecord = RECORD, done: int = 10) -> JobStatus:
 def test_speed_counts_from_when_painting_could_begin() -> None:
     status = at(120.0)
     assert status.frames_per_s == 0.5
-    assert status.eta_s == 60.0
     assert status.elapsed_s == 30.0
 
 
@@ -29,18 +30,17 @@ def test_before_the_first_frame_no_time_left_is_told() -> None:
     assert at(120.0, done=0).eta_s is None
 
 
-def test_once_all_is_painted_the_time_left_is_that_of_the_encoding() -> None:
+def test_only_a_job_that_renders_has_time_left() -> None:
+    assert at(120.0, replace(RECORD, state=JobState.PAUSED)).eta_s is None
+    assert at(120.0, replace(RECORD, state=JobState.ASSEMBLING)).eta_s is None
+
+
+def test_a_segment_counts_its_frames() -> None:
     tasks = {TaskId(Stage.SEGMENT, 0): TaskRecord(TaskState.SUCCEEDED, 1), TaskId(Stage.SEGMENT, 30): RUNNING}
-    frames = {TaskId(Stage.STYLIZE, start): 10 for start in range(0, 40, 10)} | {TaskId(Stage.SEGMENT, 0): 30}
-    for start in range(0, 40, 10):
-        tasks[TaskId(Stage.STYLIZE, start)] = TaskRecord(TaskState.SUCCEEDED, 1)
-    status = job_status(RECORD, tasks, frames, now_s=160.0, workers_alive=2, coordinators_alive=1)
-    assert status.eta_s == 20.0  # 30 of 40 frames since 100 s
-    segment = status.stage(Stage.SEGMENT)
+    frames = {TaskId(Stage.SEGMENT, 0): 30}
+    segment = job_status(RECORD, tasks, frames, now_s=160.0, workers_alive=2, coordinators_alive=1).stage(Stage.SEGMENT)
     assert (segment.tasks, segment.tasks_done, segment.tasks_running) == (2, 1, 1)
     assert (segment.frames, segment.frames_done) == (40, 30)
-    unbegun = {task: count for task, count in frames.items() if task.stage is Stage.STYLIZE}
-    assert job_status(RECORD, tasks, unbegun, now_s=160.0, workers_alive=2, coordinators_alive=1).eta_s is None
 
 
 def test_a_stage_counts_its_own_tasks_and_frames() -> None:
