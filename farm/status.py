@@ -35,7 +35,7 @@ class JobStatus:
     stages: tuple[StageStatus, ...]
     created_s: float  # Unix time
     elapsed_s: float  # since it was submitted, until it ended
-    frames_per_s: float  # painted since painting began; 0 before
+    frames_per_s: float  # painted in chunks, since the first was taken; 0 before
     eta_s: float | None  # seconds left, None where it can't be told
     workers: tuple[str, ...]  # workers that hold a task of this job
     workers_alive: int  # workers of the whole farm
@@ -91,7 +91,7 @@ def job_status(
         stages=stages,
         created_s=record.created_s,
         elapsed_s=max(0.0, end_s - record.created_s),
-        frames_per_s=_speed(stages, record, end_s),
+        frames_per_s=_speed(tasks, frames_done, end_s),
         eta_s=eta_s,
         workers=tuple(holders),
         workers_alive=workers_alive,
@@ -130,7 +130,12 @@ def _totals(stage: Stage, record: JobRecord) -> tuple[int, int]:
     }[stage]
 
 
-def _speed(stages: tuple[StageStatus, ...], record: JobRecord, end_s: float) -> float:
-    painted = next(item.frames_done for item in stages if item.stage is Stage.STYLIZE)
-    running_s = end_s - record.started_s
-    return painted / running_s if painted and record.started_s and running_s > 0 else 0.0
+def _speed(tasks: dict[TaskId, TaskRecord], frames_done: dict[TaskId, int], now_s: float) -> float:
+    own = {task: item for task, item in tasks.items() if task.stage is Stage.STYLIZE and item.began_s}
+    if not own:
+        return 0.0
+    painted = sum(frames_done.get(task, 0) - item.began_frames for task, item in own.items())
+    running = any(item.state is TaskState.RUNNING for item in own.values())
+    end_s = now_s if running else max(item.since_s for item in own.values())
+    took_s = end_s - min(item.began_s for item in own.values())
+    return painted / took_s if painted > 0 and took_s > 0 else 0.0

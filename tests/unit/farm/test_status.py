@@ -20,10 +20,21 @@ def at(now_s: float, record: JobRecord = RECORD, done: int = 10) -> JobStatus:
     return job_status(record, tasks, frames, now_s=now_s, workers_alive=2, coordinators_alive=1)
 
 
-def test_speed_counts_from_when_painting_could_begin() -> None:
-    status = at(120.0)
-    assert status.frames_per_s == 0.5
-    assert status.elapsed_s == 30.0
+def test_speed_counts_from_when_the_first_chunk_was_taken_until_the_last_is_painted() -> None:
+    """Anchors come before, blends and segments after: they are no slow frames."""
+    first, second = TaskId(Stage.STYLIZE, 0), TaskId(Stage.STYLIZE, 10)
+    done = TaskRecord(TaskState.SUCCEEDED, 1, since_s=160.0, began_s=140.0)
+    tasks = {first: done, second: replace(RUNNING, since_s=150.0, began_s=150.0, began_frames=4)}
+    status = job_status(RECORD, tasks, {first: 10, second: 9}, now_s=165.0, workers_alive=2, coordinators_alive=1)
+    assert status.frames_per_s == 15 / 25
+    assert status.elapsed_s == 75.0
+    tasks[second] = replace(done, since_s=170.0, began_s=150.0, began_frames=4)
+    status = job_status(RECORD, tasks, {first: 10, second: 10}, now_s=500.0, workers_alive=2, coordinators_alive=1)
+    assert status.frames_per_s == 16 / 30
+
+
+def test_what_is_done_by_its_manifest_alone_has_no_speed() -> None:
+    assert at(120.0).frames_per_s == 0.0
 
 
 def test_before_the_first_frame_no_time_left_is_told() -> None:
