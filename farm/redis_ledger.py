@@ -26,16 +26,18 @@ from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 from farm import redis_scripts
 from farm.broker import QUEUE_STEPS
-from farm.contract.codec import from_json, to_json, to_plain
+from farm.contract.codec import from_plain, to_json, to_plain
 from farm.contract.errors import AccessDenied, InvalidInput, LedgerUnavailable
 from farm.contract.messages import Priority, TaskId, TaskMessage
 from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, TASK_IN_HAND, JobState, TaskState
 from farm.ledger import HEALTH_TTL_S, JobRecord, Lease, TaskRecord, WorkerHealth, WorkerInfo, task_sources
+
+T = TypeVar("T")
 
 _WORKER_PREFIX = "farm:worker:"
 _HEALTH_PREFIX = "farm:health:"
@@ -217,7 +219,7 @@ class RedisLedger:
         with self._errors():
             names = sorted(self._redis.scan_iter(match=_WORKER_PREFIX + "*", count=1000))
             found = self._redis.mget(names) if names else []
-        return [from_json(WorkerInfo, raw) for raw in found if raw]
+        return [_known(WorkerInfo, raw) for raw in found if raw]
 
     def forget_worker(self, name: str) -> None:
         """See Ledger."""
@@ -228,7 +230,7 @@ class RedisLedger:
         """See Ledger."""
         with self._errors():
             raw = self._redis.get(_HEALTH_PREFIX + worker)
-        return from_json(WorkerHealth, raw) if raw else WorkerHealth()
+        return _known(WorkerHealth, raw) if raw else WorkerHealth()
 
     def set_health(self, worker: str, health: WorkerHealth) -> None:
         """See Ledger."""
@@ -333,6 +335,12 @@ def _checked(kind: type[Any], changes: dict[str, Any]) -> dict[str, str]:
 
 def _flat(record: JobRecord) -> dict[str, str]:
     return {info.name: str(getattr(record, info.name)) for info in fields(record)}
+
+
+def _known(kind: type[T], raw: str) -> T:
+    """A record without the fields that another release of the farm has: live records need not all be of one."""
+    names = {info.name for info in fields(kind)}  # type: ignore[arg-type]
+    return from_plain(kind, {name: value for name, value in json.loads(raw).items() if name in names})
 
 
 def _job_record(plain: dict[str, str]) -> JobRecord | None:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 
 import pytest
+from redis import Redis
 
+from farm.contract.codec import to_plain
 from farm.contract.errors import AccessDenied, LedgerUnavailable
 from farm.contract.messages import Priority, Stage, TaskId, TaskMessage
 from farm.contract.states import JobState, TaskState
@@ -279,3 +282,19 @@ def test_a_wrong_password_is_access_denied(redis_url: str) -> None:
     _, at, host = redis_url.rpartition("@")
     with pytest.raises(AccessDenied, match="check the password"):
         RedisLedger(f"redis://:wrong{at}{host}").ping()
+
+
+def test_records_of_another_release_are_read_without_the_fields_it_has_more(redis_url: str) -> None:
+    """A client or worker may be newer or older than what wrote them."""
+    ledger = RedisLedger(redis_url)
+    ledger.create_job(JobRecord(JOB))
+    info = WorkerInfo("one", "host", 1, "cpu", ("stylize",))
+    with Redis.from_url(redis_url, decode_responses=True) as redis:
+        redis.set("farm:worker:one", json.dumps(to_plain(info) | {"later": 1}), px=5000)
+        redis.set("farm:health:one", json.dumps({"error": "no memory", "later": 1}), px=5000)
+        redis.hset(f"farm:{{{JOB}}}:tasks", str(TASK), json.dumps({"state": "queued", "attempt": 2, "later": 1}))
+        redis.hset(f"farm:{{{JOB}}}", "later", "1")
+    assert ledger.workers() == [info]
+    assert ledger.health("one").error == "no memory"
+    assert ledger.task(JOB, TASK).attempt == 2
+    assert ledger.job(JOB) == JobRecord(JOB)
