@@ -37,7 +37,7 @@ class JobRecord:
 
 @dataclass(frozen=True, slots=True)
 class TaskRecord:
-    """A task as the ledger sees it."""
+    """A task as the ledger sees it. Its times are Unix seconds, true to 0.1 ms."""
 
     state: TaskState = TaskState.WAITING
     attempt: int = 0  # the last one queued; the first is 1

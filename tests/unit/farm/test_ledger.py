@@ -20,6 +20,7 @@ from farm.testing import MemoryLedger
 JOB = "clip-0123456789"
 TASK = TaskId(Stage.STYLIZE, 16)
 MESSAGE = TaskMessage(JOB, Stage.STYLIZE, 16, 1)
+CLOCK_S = 1e-4  # a ledger's times may be off by it: Redis's JSON writes 14 digits of a number
 
 
 @pytest.fixture(params=["redis", "memory"])
@@ -149,8 +150,8 @@ def test_a_task_keeps_when_it_was_taken_and_with_how_many_frames(ledger: Ledger)
     time.sleep(0.05)
     assert ledger.settle(lease, TaskState.SUCCEEDED)
     done = ledger.task(JOB, TASK)
-    assert done.began_s == pytest.approx(taken.began_s, abs=1e-6)
-    assert before_s <= done.began_s < done.since_s <= time.time()
+    assert done.began_s == pytest.approx(taken.began_s, abs=CLOCK_S)
+    assert before_s - CLOCK_S <= done.began_s < done.since_s <= time.time() + CLOCK_S
 
 
 def test_a_task_that_is_done_without_being_taken_has_no_beginning(ledger: Ledger) -> None:
