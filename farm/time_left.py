@@ -7,7 +7,9 @@ anchors follow one another, and a chunk is painted in order. Encoding goes on be
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping
+from dataclasses import dataclass
 from math import ceil
 
 from farm.contract.messages import Stage, TaskId
@@ -36,7 +38,10 @@ def seconds_left(
 
     `left`: frames left of each stage. `painters`: workers that take painting tasks now.
     """
-    work = {stage: _Work(stage, tasks, frames_done, now_s) for stage in (*PAINTING, Stage.SEGMENT)}
+    own: dict[Stage, dict[TaskId, TaskRecord]] = {stage: {} for stage in Stage}
+    for task, item in tasks.items():
+        own[task.stage][task] = item
+    work = {stage: _work(own[stage], frames_done, now_s) for stage in (*PAINTING, Stage.SEGMENT)}
     encoding = work[Stage.SEGMENT]
     if not any(left[stage] for stage in PAINTING):
         return encoding.cost_s and encoding.cost_s * left[Stage.SEGMENT] / max(1, len(encoding.running))
@@ -73,37 +78,38 @@ def _painting_s(
     return max(share_s / max(1, hands), in_turn_s, 0.0)
 
 
+@dataclass(frozen=True, slots=True)
 class _Work:
     """What a stage's tasks have taken."""
 
-    def __init__(
-        self, stage: Stage, tasks: Mapping[TaskId, TaskRecord], frames_done: Mapping[TaskId, int], now_s: float
-    ) -> None:
-        self.running: list[int] = []  # frames there of each task under way
-        self.begun = 0  # tasks under way or done
-        self.in_hand = 0  # tasks queued or under way
-        self.unheeded = False  # a task waits for a worker
-        self.cost_s: float | None = None  # seconds of a worker a frame; None until one is done
-        self.spent_on_next_s = 0.0  # on tasks that have no frame yet, `cost_s` at most for each
-        spent_s = frames = 0.0
-        fresh: list[float] = []
-        for task, item in tasks.items():
-            if task.stage is not stage:
-                continue
-            there = frames_done.get(task, 0)
-            made = there - item.began_frames
-            self.unheeded |= item.state is TaskState.QUEUED and now_s - item.since_s > PICKED_UP_S
-            self.in_hand += item.state in TASK_IN_HAND
-            self.begun += item.state in (TaskState.RUNNING, TaskState.SUCCEEDED)
-            if item.state is TaskState.RUNNING:
-                self.running.append(there)
-                took_s = max(0.0, now_s - item.since_s)
-                if made > 0:  # and half of the next one, as a guess
-                    spent_s, frames = spent_s + took_s, frames + made + 0.5
-                else:
-                    fresh.append(took_s)
-            elif item.state is TaskState.SUCCEEDED and item.began_s and made > 0:
-                spent_s, frames = spent_s + max(0.0, item.since_s - item.began_s), frames + made
-        if frames:
-            self.cost_s = spent_s / frames
-            self.spent_on_next_s = sum(min(self.cost_s, took_s) for took_s in fresh)
+    running: tuple[int, ...]  # frames there of each task under way
+    begun: int  # tasks under way or done
+    in_hand: int  # tasks queued or under way
+    unheeded: bool  # a task waits for a worker
+    cost_s: float | None  # seconds of a worker a frame; None until one is done
+    spent_on_next_s: float  # on tasks that have no frame yet, `cost_s` at most for each
+
+
+def _work(own: Mapping[TaskId, TaskRecord], frames_done: Mapping[TaskId, int], now_s: float) -> _Work:
+    """Of one stage's tasks."""
+    made = {task: frames_done.get(task, 0) - item.began_frames for task, item in own.items()}
+    states = Counter(item.state for item in own.values())
+    running = {task: max(0.0, now_s - item.since_s) for task, item in own.items() if item.state is TaskState.RUNNING}
+    done = {
+        task: max(0.0, item.since_s - item.began_s)
+        for task, item in own.items()
+        if item.state is TaskState.SUCCEEDED and item.began_s
+    }
+    # Of what a running task is at, half is done, as a guess.
+    took = [(took_s, made[task] + 0.5) for task, took_s in running.items() if made[task] > 0]
+    took += [(took_s, made[task]) for task, took_s in done.items() if made[task] > 0]
+    cost_s = sum(took_s for took_s, _ in took) / sum(frames for _, frames in took) if took else None
+    fresh = [took_s for task, took_s in running.items() if made[task] <= 0]
+    return _Work(
+        running=tuple(frames_done.get(task, 0) for task in running),
+        begun=states[TaskState.RUNNING] + states[TaskState.SUCCEEDED],
+        in_hand=sum(states[state] for state in TASK_IN_HAND),
+        unheeded=any(item.state is TaskState.QUEUED and now_s - item.since_s > PICKED_UP_S for item in own.values()),
+        cost_s=cost_s,
+        spent_on_next_s=0.0 if cost_s is None else sum(min(cost_s, took_s) for took_s in fresh),
+    )
