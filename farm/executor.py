@@ -23,6 +23,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
+from threading import Lock
 
 from farm import retries
 from farm.contract import keys
@@ -314,6 +315,7 @@ class Run:
         self.message = message
         self.store = store
         self.timings_s: defaultdict[str, float] = defaultdict(float)
+        self._timing = Lock()
         self._ledger = ledger
         self._check = check
         self._signs = signs or LifeSigns()
@@ -363,12 +365,13 @@ class Run:
 
     @contextmanager
     def span(self, name: str) -> Iterator[None]:
-        """Add the time spent inside to the manifest's timings."""
+        """Add the time spent inside to the manifest's timings, whichever thread it is spent in."""
         start_s = time.perf_counter()
         try:
             yield
         finally:
-            self.timings_s[name] += time.perf_counter() - start_s
+            with self._timing:
+                self.timings_s[name] += time.perf_counter() - start_s
 
 
 def _after_failure(before: WorkerHealth, lease: Lease, why: str, quarantine_s: float) -> WorkerHealth:

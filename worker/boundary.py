@@ -32,7 +32,9 @@ def blend_boundary(run: Run, studio: Studio) -> Outcome:
     if first == window.start - 2:
         before_last = reader.frame(final.stored(first))
         with run.span("flow"):
-            usual = usual_disagreement(carry(before_last, contents[0], contents[1], run.spec.params.flow), last)
+            usual = usual_disagreement(
+                carry(before_last, contents[0], contents[1], run.spec.params.flow, studio.machine), last
+            )
     records: list[FrameRecord] = []
     for number, (before, now) in enumerate(pairwise(contents[window.start - 1 - first :]), start=window.start):
         run.check()
@@ -65,12 +67,12 @@ def _blended(
     """`painted` with the last final frame in it. `way`: that frame, its source frame, and the one it goes to."""
     last, before, now = way
     with run.span("flow"):
-        carried = carry(last, before, now, run.spec.params.flow)
+        carried = carry(last, before, now, run.spec.params.flow, studio.machine)
     with run.span("blend"):
         weight = blend_weight(carried, painted.frame, share, usual)
         if not weight.any():
             return painted
-        blended = blend_frame(carried, painted.frame, weight)
+        blended = blend_frame(carried, painted.frame, weight, studio.machine)
     painter = studio.painter(run)
     with run.span("settle"):
         return painter.settle(now, blended, weight, on_step=checking(run))

@@ -17,6 +17,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, replace
 from itertools import islice, pairwise
 from os.path import commonprefix
@@ -30,10 +31,11 @@ from farm.contract.plan import Chunk
 from farm.executor import Outcome, Run
 from farm.frames import FrameReader
 from farm.png import png_bytes
-from worker.engine import Carried, Frame, OnStep, Painted, StepProgress, carry, carry_far
+from worker.engine import Carried, Frame, Machine, OnStep, Painted, StepProgress, carry, carry_far
 from worker.engine.approach import APPROACH_FRAMES, Approach, approach, departing
 from worker.engine.blend import mixed
 from worker.engine.flow import Motion, carry_along, motion_between
+from worker.engine.machine import spread
 from worker.engine.palette import kept_colors
 from worker.pipeline import Ahead, Behind
 from worker.studio import Clip, Studio
@@ -71,7 +73,7 @@ def paint_chunk(run: Run, studio: Studio) -> Outcome:
     last = reader.picture(first, data)
     result = run.store.put_once(keys.stylized(run.job, chunk.start), data, "image/png")
     record = FrameRecord(chunk.start, result.sha256, adopted=not result.written)
-    frames = _frames_ahead(run, studio.clip(run), chunk, reader)
+    frames = _frames_ahead(run, studio, chunk, reader)
     with Behind[_Settled]("put") as behind, Ahead(frames, FRAMES_AHEAD, "source") as ahead:
         line = _Line(run, studio, reader, behind, last)
         line.go_on(record)
@@ -88,6 +90,15 @@ class _Stored:
 
     record: FrameRecord
     frame: Frame
+
+
+@dataclass(frozen=True, slots=True)
+class _Source:
+    """A frame to paint, and the one before it."""
+
+    number: int
+    before: Frame
+    now: Frame
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,7 +178,7 @@ class _Line:
 
     def _carried(self, frame: _Unpainted) -> Carried:
         with self._run.span("warp"):
-            carried = frame.way.towards(carry_along(self._last, frame.motion), frame.left)
+            carried = frame.way.towards(carry_along(self._last, frame.motion, self._studio.machine), frame.left)
             return departing(carried, frame.number - self._run.message.start) if self._far else carried
 
     def _on_step(self, _progress: StepProgress) -> None:
@@ -186,24 +197,40 @@ class _Line:
 
 
 def _frames_ahead(
-    run: Run, clip: Clip, chunk: Chunk, reader: FrameReader
+    run: Run, studio: Studio, chunk: Chunk, reader: FrameReader
 ) -> Generator[_Stored | _Unpainted, None, None]:
     """A chunk's frames after its first, with all they need but the painting before. Runs beside the painter."""
-    there, way = _stored_keys(run, chunk), None
-    contents = _timed(run, clip.frames(chunk.start, chunk.stop))
-    with ThreadPoolExecutor(1, "approach") as beside:
+    there, clip, way = _stored_keys(run, chunk), studio.clip(run), None
+
+    def sources() -> Iterator[_Stored | _Source]:
+        contents = _timed(run, clip.frames(chunk.start, chunk.stop))
         for number, (before, now) in enumerate(pairwise(contents), start=chunk.start + 1):
             run.check()
             key = keys.stylized(run.job, number)
             if key in there and (record := stored(run, key, number)) is not None:
                 yield _Stored(record, _read(run, reader, record, "get"))
-                continue
-            # All of it is needed at once, and takes as long as many frames: so it is begun long before.
-            way = way or beside.submit(_approach, run, clip, chunk)
-            left = chunk.stop - number
-            with run.span("flow"):
-                motion = motion_between(before, now, run.spec.params.flow)
-            yield _Unpainted(number, left, now, motion, way.result() if left <= APPROACH_FRAMES else NO_WAY)
+            else:
+                yield _Source(number, before, now)
+
+    def with_motion(frame: _Stored | _Source) -> _Stored | _Unpainted:
+        if isinstance(frame, _Stored):
+            return frame
+        with run.span("flow"):
+            motion = motion_between(frame.before, frame.now, run.spec.params.flow)
+        return _Unpainted(frame.number, chunk.stop - frame.number, frame.now, motion, NO_WAY)
+
+    with (
+        ThreadPoolExecutor(1, "approach") as beside,
+        closing(spread(with_motion, sources(), studio.machine.threads)) as frames,
+    ):
+        for frame in frames:
+            if isinstance(frame, _Unpainted):
+                # All of it is needed at once, and takes as long as many frames: so it is begun long before.
+                way = way or beside.submit(_approach, run, clip, chunk, studio.machine)
+                if frame.left <= APPROACH_FRAMES:
+                    yield replace(frame, way=way.result())
+                    continue
+            yield frame
 
 
 def _awaited(run: Run, frames: Iterator[_Stored | _Unpainted]) -> _Stored | _Unpainted | None:
@@ -269,13 +296,13 @@ def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:
 
     start = FrameReader(run.store, run.job).frame(_anchor(before.start))
     with run.span("flow"):
-        carried = carry_far(start, far(), method)
+        carried = carry_far(start, far(), method, studio.machine)
     now, steps = newest[0], 0
     for after in source:
         with run.span("paint"):
             painted = painter.paint_lead(now, carried, on_step=checking(run))
         with run.span("flow"):
-            carried = carry(painted.frame, now, after, method)
+            carried = carry(painted.frame, now, after, method, studio.machine)
         now, steps = after, steps + painted.steps
     with run.span("paint"):
         painted = painter.paint_anchor(now, carried, on_step=checking(run))
@@ -292,15 +319,15 @@ def _next(run: Run, studio: Studio, carried: Carried, now: Frame, on_step: OnSte
         return painter.paint_next(now, carried, on_step=on_step)
 
 
-def _approach(run: Run, clip: Clip, chunk: Chunk) -> Approach:
+def _approach(run: Run, clip: Clip, chunk: Chunk, machine: Machine) -> Approach:
     """The way to the next chunk's anchor; an empty one where none follows in the shot."""
     if not run.plan.linked or all(item.start != chunk.stop or item.shot != chunk.shot for item in run.plan.chunks):
-        return Approach(())
+        return NO_WAY
     anchor = FrameReader(run.store, run.job).frame(_anchor(chunk.stop))
     first = max(chunk.start + 1, chunk.stop - APPROACH_FRAMES)
     contents = list(clip.frames(first, chunk.stop + 1))
     with run.span("approach"):
-        return approach(anchor, contents, run.spec.params.flow, run.check)
+        return approach(anchor, contents, run.spec.params.flow, run.check, machine)
 
 
 def checking(run: Run) -> Callable[[StepProgress], None]:

@@ -26,7 +26,7 @@ from farm.settings import Settings
 from farm.store import Store
 from farm.video import Reel
 from worker.device import Device, versions
-from worker.engine import ColorStatistics, Frame, Network, Painter, color_statistics
+from worker.engine import ColorStatistics, Frame, Machine, Network, Painter, color_statistics
 from worker.engine.backbones import load
 
 T = TypeVar("T")
@@ -35,6 +35,8 @@ LOAD_LIMIT_S = 3600.0
 """A backbone's weights may have to be downloaded, over whatever line there is, and its kernels compiled."""
 MEMORY_SHARE = 0.9
 """Of a device's memory, what is painted with where no limit is set: its driver and other kernels want some."""
+MOST_BESIDE = 8
+"""Most frames whose motion is looked for at once: each holds about 12 bytes a pixel, and none is painted faster."""
 KEPT_PAINTERS = 2
 KEPT_COLORS = 64
 COLOR_FRAMES = 8
@@ -58,6 +60,7 @@ class Studio:
 
     def __init__(self, settings: Settings, store: Store, device: Device) -> None:
         self.device = device
+        self.machine = machine_of(device, settings.threads)
         self.versions = {**versions(), "compile": settings.compile}
         self._settings = settings
         self._store = store
@@ -131,6 +134,12 @@ class Studio:
             bfloat16=self.device.precision(backbone) == "bfloat16",
             compiled=self._settings.compile == "on",
         )
+
+
+def machine_of(device: Device, threads: int) -> Machine:
+    """What a worker of `threads` CPU threads has beside its network. On a CPU the painter needs them all."""
+    beside = 1 if device.torch_name == "cpu" else max(1, min(MOST_BESIDE, threads - 1))
+    return Machine(device.torch_name, beside)
 
 
 class _Kept(dict[bytes, T]):

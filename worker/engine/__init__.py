@@ -11,6 +11,7 @@ from worker.engine.backbones import Network
 from worker.engine.blend import blend_frame, raised_cosine_weights
 from worker.engine.color import ColorStatistics, color_statistics
 from worker.engine.flow import Carried, carry, carry_far
+from worker.engine.machine import Machine
 from worker.engine.pixels import Frame
 from worker.engine.stylize import OnStep, Painted, Painter, StepProgress, stylize
 
@@ -18,6 +19,7 @@ __all__ = [
     "Carried",
     "ColorStatistics",
     "Frame",
+    "Machine",
     "Network",
     "OnStep",
     "Painted",

@@ -15,9 +15,10 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from farm.contract.params import FlowMethod
-from farm.motion import Trust, flow_pair, inside, luma
+from farm.motion import Trust, inside
 from worker.engine.contrast import crisp_warp, mixture
-from worker.engine.flow import Carried, LongFlow
+from worker.engine.flow import Carried, LongFlow, flow_pairs
+from worker.engine.machine import ONE_CORE, Machine
 from worker.engine.pixels import Frame, frame_from_image, image_from_frame
 
 APPROACH_FRAMES = 24
@@ -38,6 +39,7 @@ class Approach:
     """The next anchor as each frame of a chunk's end sees it: `(frame, trust)` per frame, the last one first."""
 
     views: tuple[tuple[Frame, Trust], ...]
+    machine: Machine = ONE_CORE
 
     def towards(self, carried: Carried, left: int) -> Carried:
         """`carried` a little nearer to the anchor that comes `left` frames later; 1 for a chunk's last frame.
@@ -48,7 +50,7 @@ class Approach:
             return carried
         frame, trust = self.views[left - 1]
         share = np.where(carried.mask > 0, step_share(left, len(self.views)), np.float32(1)) * trust
-        image = mixture(image_from_frame(frame), carried.image, share.astype(np.float32))
+        image = mixture(image_from_frame(frame), carried.image, share.astype(np.float32), self.machine.device)
         mask = np.maximum(carried.mask, trust.astype(np.float32))
         return Carried(image, mask, min(carried.pace, 1 - CALM * step_share(left, len(self.views))))
 
@@ -58,6 +60,7 @@ def approach(
     contents: Sequence[Frame],
     method: FlowMethod = FlowMethod.DIS,
     on_beat: Callable[[], None] = lambda: None,
+    machine: Machine = ONE_CORE,
 ) -> Approach:
     """The way to an anchor over the source frames `contents`, whose last is the anchor's own.
 
@@ -66,11 +69,12 @@ def approach(
     far = LongFlow((anchor.shape[0], anchor.shape[1]))
     image = image_from_frame(anchor)
     views = []
-    for now, after in zip(contents[-2::-1], contents[:0:-1], strict=True):
+    for pair in flow_pairs(contents[::-1], method, machine):
         on_beat()
-        far.add(*flow_pair(luma(after), luma(now), method))
-        views.append((frame_from_image(crisp_warp(image, far.flow)), far.trust & inside(far.flow)))
-    return Approach(tuple(views))
+        far.add(*pair)
+        view = frame_from_image(crisp_warp(image, far.flow, machine.device))
+        views.append((view, far.trust & inside(far.flow)))
+    return Approach(tuple(views), machine)
 
 
 def departing(carried: Carried, since: int) -> Carried:

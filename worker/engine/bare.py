@@ -7,10 +7,9 @@ painting, given the content's lightness, makes of it (He, Sun, Tang 2010, *Guide
 
 from __future__ import annotations
 
-import cv2
-import numpy as np
-import numpy.typing as npt
+import torch
 
+from worker.engine.arrays import Array, blurred, computed
 from worker.engine.color import luma_plane
 from worker.engine.flow import Carried
 from worker.engine.pixels import Image
@@ -23,29 +22,32 @@ LEAST_VARIANCE = 1e-3
 """Lightness that varies less than this teaches no slope, only a colour."""
 
 
-def filled(content: Image, carried: Carried) -> Image:
+def filled(content: Image, carried: Carried, device: torch.device | str = "cpu") -> Image:
     """The content with the colours of the carried painting, `(H, W, 3) float32 [0, 1]`; alone where nothing is carried.
 
-    `a L + b` per channel, with a and b fitted to the trusted pixels around each place.
+    `a L + b` per channel, with a and b fitted to the trusted pixels around each place. `device`: where to work it out.
     """
-    weight = carried.mask
-    if not weight.any():
+    if not carried.mask.any():
         return content
-    light = luma_plane(content)
-    mean_l = _around(light, weight)
-    mean_ll = _around(light * light, weight)
-    variance = mean_ll - mean_l * mean_l
-    channels = []
-    for painted in np.moveaxis(carried.image, 2, 0):
-        mean_p = _around(painted, weight)
-        slope = (_around(light * painted, weight) - mean_l * mean_p) / (variance + LEAST_VARIANCE)
-        channels.append(mean_p + slope * (light - mean_l))
-    return np.clip(np.stack(channels, axis=2), 0.0, 1.0).astype(np.float32)
+    return computed(_filled, device, luma_plane(content), carried.image, carried.mask)
 
 
-def _around(plane: npt.NDArray[np.float32], weight: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-    """Weighted mean in a window around each pixel, with a little of the whole picture's."""
-    everywhere = float((plane * weight).sum() / weight.sum())  # the weighted mean of the whole picture
-    near = cv2.GaussianBlur(plane * weight, (0, 0), WINDOW_SIGMA_PX, borderType=cv2.BORDER_REFLECT_101)
-    mass = cv2.GaussianBlur(weight, (0, 0), WINDOW_SIGMA_PX, borderType=cv2.BORDER_REFLECT_101)
-    return np.asarray((near + EVERYWHERE * everywhere) / (mass + EVERYWHERE), dtype=np.float32)
+def _filled(light: Array, image: Array, weight: Array) -> Array:
+    total, mass = weight.sum(), blurred(weight, WINDOW_SIGMA_PX)
+
+    def around(plane: Array) -> Array:
+        """Weighted mean in a window around each pixel, with a little of the whole picture's."""
+        known = plane * weight
+        everywhere = float(known.sum() / total)  # the weighted mean of the whole picture
+        mean: Array = (blurred(known, WINDOW_SIGMA_PX) + EVERYWHERE * everywhere) / (mass + EVERYWHERE)
+        return mean
+
+    mean_l = around(light)
+    variance = around(light * light) - mean_l * mean_l
+    fill = image + 0
+    for channel in range(image.shape[2]):
+        painted = image[..., channel]
+        mean_p = around(painted)
+        slope = (around(light * painted) - mean_l * mean_p) / (variance + LEAST_VARIANCE)
+        fill[..., channel] = mean_p + slope * (light - mean_l)
+    return fill.clip(0.0, 1.0)

@@ -12,6 +12,7 @@ import numpy as np
 
 from worker.engine.contrast import local_energy, mixture
 from worker.engine.flow import Carried
+from worker.engine.machine import ONE_CORE, Machine
 from worker.engine.pixels import Frame, Image, Mask, frame_from_image, image_from_frame
 
 AGREES, DISAGREES = 2.5, 5.0
@@ -26,13 +27,13 @@ def raised_cosine_weights(frames: int) -> tuple[float, ...]:
     return tuple(0.5 * (1 + math.cos(math.pi * (i + 1) / (frames + 1))) for i in range(frames))
 
 
-def blend_frame(carried: Carried, painted: Frame, weight: float | Mask) -> Frame:
+def blend_frame(carried: Carried, painted: Frame, weight: float | Mask, machine: Machine = ONE_CORE) -> Frame:
     """`painted` with `weight` of the carried painting in it, where its mask trusts it; contrast kept.
 
     `weight` in [0, 1], one for all or `(H, W)`; 0 leaves the painted frame's own pixels.
     """
     share = np.asarray(np.float32(weight) * carried.mask, dtype=np.float32)
-    return frame_from_image(mixture(carried.image, image_from_frame(painted), share))
+    return frame_from_image(mixture(carried.image, image_from_frame(painted), share, machine.device))
 
 
 def blend_weight(carried: Carried, painted: Frame, weight: float, usual: float) -> Mask:

@@ -5,7 +5,7 @@ Over many frames, flows are composed and the painting is warped once, not once p
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +15,7 @@ import numpy as np
 from farm.contract.params import FlowMethod
 from farm.motion import Trust, camera_shift, consistent, flow_pair, inside, luma, round_trip
 from worker.engine.contrast import crisp_warp
+from worker.engine.machine import ONE_CORE, Machine, spread
 from worker.engine.pixels import Flow, Frame, Image, Mask, image_from_frame
 from worker.engine.warp import sampled
 
@@ -63,9 +64,15 @@ def composed(flow_cb: Flow, flow_ba: Flow) -> Flow:
     return flow_cb + sampled(flow_ba, flow_cb)
 
 
-def carry(painted: Frame, content_before: Frame, content_now: Frame, method: FlowMethod = FlowMethod.DIS) -> Carried:
+def carry(
+    painted: Frame,
+    content_before: Frame,
+    content_now: Frame,
+    method: FlowMethod = FlowMethod.DIS,
+    machine: Machine = ONE_CORE,
+) -> Carried:
     """The painting of `content_before`, carried one frame on: `carry_along` the motion between the two."""
-    return carry_along(painted, motion_between(content_before, content_now, method))
+    return carry_along(painted, motion_between(content_before, content_now, method), machine)
 
 
 def motion_between(content_before: Frame, content_now: Frame, method: FlowMethod = FlowMethod.DIS) -> Motion:
@@ -96,19 +103,35 @@ def alike(content_before: Frame, content_now: Frame, flow_ba: Flow) -> Trust:
     return np.asarray(cv2.GaussianBlur(apart, (0, 0), ALIKE_SIGMA_PX, borderType=cv2.BORDER_REFLECT_101) < ALIKE)
 
 
-def carry_along(painted: Frame, motion: Motion) -> Carried:
+def carry_along(painted: Frame, motion: Motion, machine: Machine = ONE_CORE) -> Carried:
     """A painting carried along a motion."""
-    return _carried(painted, motion.flow_ba, motion.trusted)
+    return _carried(painted, motion.flow_ba, motion.trusted, machine)
 
 
-def carry_far(painted: Frame, contents: Iterable[Frame], method: FlowMethod = FlowMethod.DIS) -> Carried:
-    """The painting of the first of `contents`, carried to the last. `contents` may be a generator; two are held."""
+def carry_far(
+    painted: Frame, contents: Iterable[Frame], method: FlowMethod = FlowMethod.DIS, machine: Machine = ONE_CORE
+) -> Carried:
+    """The painting of the first of `contents`, carried to the last.
+
+    `contents` may be a generator; besides two, as many are held as the machine has threads.
+    """
     long_flow = LongFlow((painted.shape[0], painted.shape[1]))
-    for before, now in pairwise(contents):
-        long_flow.add(*flow_pair(luma(before), luma(now), method))
+    for pair in flow_pairs(contents, method, machine):
+        long_flow.add(*pair)
     trust = long_flow.trust & inside(long_flow.flow)
-    return _carried(painted, long_flow.flow, trust)
+    return _carried(painted, long_flow.flow, trust, machine)
 
 
-def _carried(painted: Frame, flow_ba: Flow, trust: Trust) -> Carried:
-    return Carried(crisp_warp(image_from_frame(painted), flow_ba), trust.astype(np.float32))
+def flow_pairs(
+    contents: Iterable[Frame], method: FlowMethod, machine: Machine = ONE_CORE
+) -> Generator[tuple[Flow, Flow], None, None]:
+    """Of each of `contents` and the one before it, in order: flow to that, and back."""
+
+    def pair(frames: tuple[Frame, Frame]) -> tuple[Flow, Flow]:
+        return flow_pair(luma(frames[0]), luma(frames[1]), method)
+
+    return spread(pair, pairwise(contents), machine.threads)
+
+
+def _carried(painted: Frame, flow_ba: Flow, trust: Trust, machine: Machine) -> Carried:
+    return Carried(crisp_warp(image_from_frame(painted), flow_ba, machine.device), trust.astype(np.float32))

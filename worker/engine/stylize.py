@@ -177,7 +177,7 @@ class Painter:
         pace = _pace(carried) if pace is None else pace
         bare = 1.0 if carried is None else 1.0 - float(carried.mask.mean())
         sizes = self._sizes(bare, carried=carried is not None)
-        start = content if carried is None else filled(content, carried)
+        start = content if carried is None else filled(content, carried, self._device)
         picture = self._tensor(resized(start, sizes[0])) + (0 if carried else self._noise(sizes[0]))
         terms, steps_done = picture, 0
         for level, size_hw in enumerate(sizes, start=1):
