@@ -2,8 +2,9 @@
 
 Ceilings first: matmul in TF32 and bf16, and copying, as this very device does them. Then, for both backbones at 540p,
 1080p and 4K, in float32, in bfloat16, and that compiled: ms a step, its arithmetic (`torch.utils.flop_counter`) as
-a share of the bf16 ceiling, frames a second of the steady state, peak memory. Written to `bench/results/gpu.md`; frame
-costs go to `costs.json` for the simulation. `--quick`: tiny sizes, also on a CPU, to see that it works; writes nothing.
+a share of the bf16 ceiling, frames a second of the steady state, peak memory; and what a frame takes besides: its
+motion, looked for by the CPU, and the painting carried along it. Written to `bench/results/gpu.md`; frame costs go to
+`costs.json` for the simulation. `--quick`: tiny sizes, also on a CPU, to see that it works; writes nothing.
 """
 
 from __future__ import annotations
@@ -22,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a fil
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from bench import costs
+from bench import around, costs
+from bench.around import Around
 from bench.bars import Bar, at_least, at_most, table, verdict_table
 from bench.step import network_of, scene, synchronize
 from farm import styles
@@ -33,6 +35,7 @@ from worker.device import Device, choose_device, versions
 from worker.engine import Painter, carry
 from worker.engine.backbones import Network, warmed
 from worker.engine.losses import style_grams
+from worker.studio import machine_of
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Sizes = dict[str, tuple[int, int]]
@@ -129,10 +132,12 @@ def rows(device: str, sizes_hw: Sizes, ways: Sequence[Way], steps: int) -> Itera
                 _forget(device)
 
 
-def bars(found: Sequence[Row], ceiling: Ceilings) -> list[Bar]:
+def bars(found: Sequence[Row], ceiling: Ceilings, beside: Sequence[Around] = ()) -> list[Bar]:
     """What is asked of an H100, of the fastest way."""
     good = [row for row in found if not row.failed]
-    result = []
+    shares = {f"{row.size}, {Params().backbone}": row.share(_paint_s(found, row.size)) for row in beside
+              if _paint_s(found, row.size)}  # fmt: skip
+    result = [at_least(3, "the painter's share of a frame's time", shares, 0.95)]
     for backbone, limit_s in BAR_S.items():
         frames = {row.label: row.frame_s for row in good if row.backbone is backbone and row.size == "1080p"}
         best = min(frames, key=lambda name: frames[name], default="")
@@ -147,26 +152,39 @@ def bars(found: Sequence[Row], ceiling: Ceilings) -> list[Bar]:
     return result
 
 
-def page(found: Sequence[Row], ceiling: Ceilings, head: str) -> str:
+def page(found: Sequence[Row], ceiling: Ceilings, beside: Sequence[Around], head: str) -> str:
     """The Markdown page."""
     header = ("backbone", "size", "", "ms a step", "of the bf16 ceiling", "frames/s", "peak, GiB", "")
     return "\n".join([
         "# The painter on a GPU", "", f"{head} `python bench/gpu.py` writes this page.", "",
-        *verdict_table(bars(found, ceiling)), "",
+        *verdict_table(bars(found, ceiling, beside)), "",
         "| ceiling | measured |", "| --- | --- |",
         f"| matmul, TF32 | {ceiling.tf32_flops / 1e12:.3g} TFLOP/s |",
         f"| matmul, bf16 | {ceiling.bf16_flops / 1e12:.3g} TFLOP/s |",
         f"| copy | {ceiling.copy_bytes_s / 1e9:.3g} GB/s |", "",
         *table(header, [_cells(row, ceiling) for row in found]), "",
-        "A frame of the steady state is one painted after another with the default number of steps, without its flow.",
-        "",
+        "A frame of the steady state is one painted after another with the default number of steps, without its "
+        "motion and without the painting being carried along it. These, ms a frame:", "",
+        *table(around.HEADER, [around.cells(row) for row in beside]), "",
+        "Motion is looked for on the CPU beside the painter, which waits where it takes longer; it goes on once the "
+        "painting is carried, mixed with what the next anchor looks like in a chunk's last frames. Filling bare "
+        "places is a part of painting.", "",
     ])  # fmt: skip
 
 
-def measured_costs(found: Sequence[Row]) -> dict[str, float]:
-    """What the simulation takes from here: a 1080p frame of the default backbone."""
-    times = [row.frame_s for row in found if row.size == "1080p" and row.backbone is Params().backbone and row.frame_s]
-    return {"frame_s": min(times)} if times else {}
+def measured_costs(found: Sequence[Row], beside: Sequence[Around]) -> dict[str, float]:
+    """What the simulation takes from here: a 1080p frame of the default backbone, and one of the way to an anchor."""
+    paint_s, around_s = _paint_s(found, "1080p"), [row for row in beside if row.size == "1080p"]
+    if not paint_s or not around_s:
+        return {}
+    row = around_s[0]
+    return {"frame_s": max(paint_s + row.carry_s, row.motion_s), "carry_frame_s": row.far_s}
+
+
+def _paint_s(found: Sequence[Row], size: str) -> float:
+    """A frame of the default backbone, the fastest way; 0 where none was measured."""
+    times = [row.frame_s for row in found if row.size == size and row.backbone is Params().backbone and row.frame_s]
+    return min(times, default=0.0)
 
 
 def _measured(row: Row, network: Network, size_hw: tuple[int, int], device: str, steps: int) -> Row:
@@ -233,7 +251,8 @@ def main(arguments: Sequence[str]) -> None:
     parser = argparse.ArgumentParser(prog="bench/gpu.py", description="The painter on a GPU, against its ceilings.")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, also on a CPU; writes nothing")
     quick = parser.parse_args(arguments).quick
-    device = choose_device(Settings.load())
+    settings = Settings.load()
+    device = choose_device(settings)
     if device.torch_name == "cpu" and not quick:
         parser.error("torch sees no CUDA device; run it on a GPU machine, or with --quick to see that it works")
     ceiling = ceilings(device.torch_name, QUICK_MATMUL, QUICK_COPY_BYTES) if quick else ceilings(device.torch_name)
@@ -243,12 +262,16 @@ def main(arguments: Sequence[str]) -> None:
     for row in rows(device.torch_name, sizes_hw, ways, QUICK_STEPS if quick else Params().steps_next):
         found.append(row)
         print(" | ".join(_cells(row, ceiling)), flush=True)
-    text = page(found, ceiling, _head(device))
+    beside, machine = [], machine_of(device, settings.threads)
+    for size, size_hw in sizes_hw.items():
+        beside.append(around.measured(size, size_hw, machine))
+        print(" | ".join(around.cells(beside[-1])), flush=True)
+    text = page(found, ceiling, beside, _head(device))
     print(text)
     if not quick:
         RESULTS.mkdir(exist_ok=True)
         (RESULTS / "gpu.md").write_text(text)
-        costs.keep(measured_costs(found))
+        costs.keep(measured_costs(found, beside))
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from itertools import pairwise
 
 from farm.contract import keys
@@ -10,8 +11,10 @@ from farm.contract.plan import Boundary
 from farm.executor import Outcome, Run
 from farm.frames import FinalFrames, FrameReader
 from worker.chunk import checking, put_frame, stored
-from worker.engine import Frame, Painted, blend_frame, carry, raised_cosine_weights
+from worker.engine import Carried, Frame, Painted, blend_frame, raised_cosine_weights
 from worker.engine.blend import blend_weight, usual_disagreement
+from worker.engine.flow import Motion, carry_along, motion_between
+from worker.engine.machine import spread
 from worker.studio import Studio
 
 
@@ -29,25 +32,32 @@ def blend_boundary(run: Run, studio: Studio) -> Outcome:
     contents = list(studio.clip(run).frames(first, window.stop))
     last = reader.frame(final.stored(window.start - 1))
     usual = 0.0
-    if first == window.start - 2:
-        before_last = reader.frame(final.stored(first))
+
+    def motion(pair: tuple[Frame, Frame]) -> Motion:
         with run.span("flow"):
-            usual = usual_disagreement(
-                carry(before_last, contents[0], contents[1], run.spec.params.flow, studio.machine), last
-            )
+            return motion_between(*pair, run.spec.params.flow)
+
     records: list[FrameRecord] = []
-    for number, (before, now) in enumerate(pairwise(contents[window.start - 1 - first :]), start=window.start):
-        run.check()
-        key = keys.blended(run.job, number)
-        record = stored(run, key, number)
-        if record is None:
-            with run.span("get"):
-                painted = _painted(reader, boundary, number)
-            blended = _blended(run, studio, (last, before, now), painted, weights[number - window.start], usual)
-            record = put_frame(run, key, number, blended)
-        records.append(record)
-        last = reader.frame(StoredFrame(run.message.task, number), record.sha256)
-        run.progress(len(records))
+    with closing(spread(motion, pairwise(contents), studio.machine.threads)) as motions:
+        if first == window.start - 2:
+            before_last = reader.frame(final.stored(first))
+            usual = usual_disagreement(carry_along(before_last, next(motions), studio.machine), last)
+        for number, now, moved in zip(
+            range(window.start, window.stop), contents[window.start - first :], motions, strict=True
+        ):
+            run.check()
+            key = keys.blended(run.job, number)
+            record = stored(run, key, number)
+            if record is None:
+                with run.span("get"):
+                    painted = _painted(reader, boundary, number)
+                with run.span("warp"):
+                    carried = carry_along(last, moved, studio.machine)
+                blended = _blended(run, studio, carried, now, painted, weights[number - window.start], usual)
+                record = put_frame(run, key, number, blended)
+            records.append(record)
+            last = reader.frame(StoredFrame(run.message.task, number), record.sha256)
+            run.progress(len(records))
     return studio.outcome(run, records)
 
 
@@ -62,12 +72,9 @@ def _painted(reader: FrameReader, boundary: Boundary, number: int) -> Painted:
 
 
 def _blended(
-    run: Run, studio: Studio, way: tuple[Frame, Frame, Frame], painted: Painted, share: float, usual: float
+    run: Run, studio: Studio, carried: Carried, now: Frame, painted: Painted, share: float, usual: float
 ) -> Painted:
-    """`painted` with the last final frame in it. `way`: that frame, its source frame, and the one it goes to."""
-    last, before, now = way
-    with run.span("flow"):
-        carried = carry(last, before, now, run.spec.params.flow, studio.machine)
+    """`painted`, a painting of the source frame `now`, with `share` of the last final frame, `carried` to it."""
     with run.span("blend"):
         weight = blend_weight(carried, painted.frame, share, usual)
         if not weight.any():

@@ -19,7 +19,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, replace
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from os.path import commonprefix
 
 import numpy as np
@@ -31,7 +31,7 @@ from farm.contract.plan import Chunk
 from farm.executor import Outcome, Run
 from farm.frames import FrameReader
 from farm.png import png_bytes
-from worker.engine import Carried, Frame, Machine, OnStep, Painted, StepProgress, carry, carry_far
+from worker.engine import Carried, Frame, Machine, OnStep, Painted, StepProgress, carry_far
 from worker.engine.approach import APPROACH_FRAMES, Approach, approach, departing
 from worker.engine.blend import mixed
 from worker.engine.flow import Motion, carry_along, motion_between
@@ -294,16 +294,21 @@ def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:
             newest[:] = [content]
             yield content
 
+    def with_motion(pair: tuple[Frame, Frame]) -> tuple[Frame, Frame, Motion]:
+        with run.span("flow"):
+            return *pair, motion_between(*pair, method)
+
     start = FrameReader(run.store, run.job).frame(_anchor(before.start))
     with run.span("flow"):
         carried = carry_far(start, far(), method, studio.machine)
     now, steps = newest[0], 0
-    for after in source:
-        with run.span("paint"):
-            painted = painter.paint_lead(now, carried, on_step=checking(run))
-        with run.span("flow"):
-            carried = carry(painted.frame, now, after, method, studio.machine)
-        now, steps = after, steps + painted.steps
+    with closing(spread(with_motion, pairwise(chain(newest, source)), studio.machine.threads)) as lead_in:
+        for content, after, motion in lead_in:
+            with run.span("paint"):
+                painted = painter.paint_lead(content, carried, on_step=checking(run))
+            with run.span("warp"):
+                carried = carry_along(painted.frame, motion, studio.machine)
+            now, steps = after, steps + painted.steps
     with run.span("paint"):
         painted = painter.paint_anchor(now, carried, on_step=checking(run))
     return replace(painted, steps=steps + painted.steps)

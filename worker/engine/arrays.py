@@ -7,6 +7,7 @@ On a GPU it is some milliseconds. What differs between the two kinds of arrays i
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from functools import lru_cache
 from typing import TypeVar
 
@@ -23,13 +24,16 @@ Floats = npt.NDArray[np.float32]
 
 
 def computed(work: Callable[..., Floats] | Callable[..., Tensor], device: torch.device | str, *given: Floats) -> Floats:
-    """`work(*given)`: on numpy's arrays where `device` is a CPU, else on tensors there. Its result is numpy's."""
-    if torch.device(device).type == "cpu":
-        return np.asarray(work(*given), dtype=np.float32)
-    with torch.inference_mode():
-        result = work(*(torch.from_numpy(np.ascontiguousarray(each)).to(device) for each in given))
-        assert isinstance(result, Tensor)
-        return np.asarray(result.cpu().numpy(), dtype=np.float32)
+    """`work(*given)`: on numpy's arrays where `device` is a CPU, else on tensors there. Its result is numpy's.
+
+    A device that has no memory left for it is spared it: the CPU does it then, in more time.
+    """
+    if torch.device(device).type != "cpu":
+        with suppress(torch.OutOfMemoryError), torch.inference_mode():
+            result = work(*(torch.from_numpy(np.ascontiguousarray(each)).to(device) for each in given))
+            assert isinstance(result, Tensor)
+            return np.asarray(result.cpu().numpy(), dtype=np.float32)
+    return np.asarray(work(*given), dtype=np.float32)
 
 
 def blurred(image: Array, sigma_px: float) -> Array:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from bench import gpu
+from bench.around import Around
 from bench.gpu import Ceilings, Row, Way, bars, best_s, ceilings, measured_costs, page, step_flops
 from farm.contract.params import Backbone
 from worker.engine.backbones import Network
@@ -35,13 +36,20 @@ def test_bars_judge_the_fastest_way() -> None:
         row(Backbone.EFFICIENTNET_LITE0, "1080p", 0.4),
         Row(Backbone.EFFICIENTNET_LITE0, "4K", Way.LOW, failed="no memory"),
     ]  # fmt: skip
-    assert [bar.met for bar in bars(found, ONE)] == [True, False, True, False, None]
-    assert measured_costs(found) == {"frame_s": 0.4}
-    assert "no memory" in page(found, ONE, "")
+    beside = [Around("1080p", 8, motion_s=0.45, carry_s=0.02, far_s=0.1)]
+    assert [bar.met for bar in bars(found, ONE, beside)] == [False, True, False, True, False, None]
+    assert measured_costs(found, beside) == {"frame_s": 0.45, "carry_frame_s": 0.1}
+    assert "no memory" in page(found, ONE, beside, "")
+
+
+def test_a_painter_that_motion_keeps_up_with_is_always_busy() -> None:
+    beside = Around("1080p", 8, motion_s=0.3, carry_s=0.02)
+    assert beside.share(0.3) == 1
+    assert beside.share(0.13) == pytest.approx(0.5)
 
 
 def test_nothing_measured_costs_nothing() -> None:
-    assert measured_costs([]) == {}
+    assert measured_costs([], []) == {}
     assert all(bar.met is None for bar in bars([], ONE))
 
 

@@ -28,7 +28,7 @@ from farm.store import PutResult
 from farm.testing import MemoryLedger, MemoryStore
 from worker.chunk import LEAD_FRAMES, paint_anchor, paint_chunk
 from worker.device import choose_device
-from worker.engine import carry, carry_far
+from worker.engine import Machine, carry, carry_far
 from worker.engine.approach import approach, departing
 from worker.studio import Studio
 
@@ -217,6 +217,33 @@ def test_a_chunk_is_byte_for_byte_what_painting_frame_by_frame_gives(
     assert bench.ledger.progressed == [(number, True) for number in range(1, CHUNK + 1)]
     assert {"decode", "flow", "warp", "paint", "wait", "png", "put"} <= set(run.timings_s)
     assert "get" not in run.timings_s  # what was just painted need not be read
+
+
+@pytest.mark.parametrize("which", [0, 1])
+def test_motion_looked_for_by_several_threads_gives_the_same_frames(
+    bench: Bench, reference: list[dict[int, bytes]], which: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.studio, "machine", Machine(threads=4))
+    chunk = bench.plan.chunks[which]
+    bench.store.put_once(keys.stylized(bench.job, chunk.start + 2), reference[which][chunk.start + 2])  # by others
+    bench.paint(chunk.start)
+    assert bench.frames(chunk) == reference[which]
+
+
+def test_a_stop_while_several_threads_look_for_motion_leaves_none_of_them(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bench.studio, "machine", Machine(threads=3))
+    checks = Checks()
+
+    def check() -> None:
+        checks()
+        if checks.count == 3:
+            raise JobCanceled("stop")
+
+    with pytest.raises(JobCanceled):
+        bench.paint(check=check)
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("spread")]
 
 
 def test_a_long_chunk_nears_the_next_anchor_at_its_end_alone(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
