@@ -34,7 +34,15 @@ from farm.status import JobStatus
 
 ROOT = Path(__file__).parents[1]
 FARMS = ROOT / "out" / "bench-picture"
-PAINTING_CODE = ("worker/**/*.py", "farm/plan.py", "farm/shots.py", "farm/frames.py", "farm/png.py", "farm/video/*.py")
+PAINTING_CODE = (
+    "worker/**/*.py",
+    "farm/motion.py",
+    "farm/plan.py",
+    "farm/shots.py",
+    "farm/frames.py",
+    "farm/png.py",
+    "farm/video/*.py",
+)
 NOT_PAINTING = (
     "worker/app.py", "worker/tasks.py", "worker/device.py", "worker/__main__.py",
     "farm/video/clock.py", "farm/video/encoder.py", "farm/video/muxer.py", "farm/video/readback.py",

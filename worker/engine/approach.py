@@ -17,7 +17,7 @@ import numpy as np
 from farm.contract.params import FlowMethod
 from farm.motion import Trust, inside
 from worker.engine.contrast import crisp_warp, mixture
-from worker.engine.flow import Carried, LongFlow, flow_pairs
+from worker.engine.flow import Carried, LongFlow, flow_steps
 from worker.engine.machine import ONE_CORE, Machine
 from worker.engine.pixels import Frame, frame_from_image, image_from_frame
 
@@ -69,9 +69,9 @@ def approach(
     far = LongFlow((anchor.shape[0], anchor.shape[1]))
     image = image_from_frame(anchor)
     views = []
-    for pair in flow_pairs(contents[::-1], method, machine):
+    for step in flow_steps(contents[::-1], method, machine):
         on_beat()
-        far.add(*pair)
+        far.add(*step)
         view = frame_from_image(crisp_warp(image, far.flow, machine.device))
         views.append((view, far.trust & inside(far.flow)))
     return Approach(tuple(views), machine)

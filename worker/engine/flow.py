@@ -52,10 +52,10 @@ class LongFlow:
         self.flow: Flow = np.zeros((*size_hw, 2), np.float32)
         self.trust: Trust = np.ones(size_hw, np.bool_)
 
-    def add(self, flow_ba: Flow, flow_ab: Flow) -> None:
-        """Go one frame on: `flow_ba` from the new frame to the last, `flow_ab` back."""
+    def add(self, flow_ba: Flow, closed: Trust) -> None:
+        """Go one frame on: `flow_ba` from the new frame to the last; `closed`: where the way there and back closes."""
         reached = sampled(self.trust.astype(np.float32), flow_ba) > 0.5
-        self.trust = reached & round_trip(flow_ba, flow_ab)
+        self.trust = reached & closed
         self.flow = composed(flow_ba, self.flow)
 
 
@@ -116,21 +116,22 @@ def carry_far(
     `contents` may be a generator; besides two, as many are held as the machine has threads.
     """
     long_flow = LongFlow((painted.shape[0], painted.shape[1]))
-    for pair in flow_pairs(contents, method, machine):
-        long_flow.add(*pair)
+    for step in flow_steps(contents, method, machine):
+        long_flow.add(*step)
     trust = long_flow.trust & inside(long_flow.flow)
     return _carried(painted, long_flow.flow, trust, machine)
 
 
-def flow_pairs(
+def flow_steps(
     contents: Iterable[Frame], method: FlowMethod, machine: Machine = ONE_CORE
-) -> Generator[tuple[Flow, Flow], None, None]:
-    """Of each of `contents` and the one before it, in order: flow to that, and back."""
+) -> Generator[tuple[Flow, Trust], None, None]:
+    """Of each of `contents` but the first: flow to the one before, and where the way there and back closes."""
 
-    def pair(frames: tuple[Frame, Frame]) -> tuple[Flow, Flow]:
-        return flow_pair(luma(frames[0]), luma(frames[1]), method)
+    def step(frames: tuple[Frame, Frame]) -> tuple[Flow, Trust]:
+        flow_ba, flow_ab = flow_pair(luma(frames[0]), luma(frames[1]), method)
+        return flow_ba, round_trip(flow_ba, flow_ab)
 
-    return spread(pair, pairwise(contents), machine.threads)
+    return spread(step, pairwise(contents), machine.threads)
 
 
 def _carried(painted: Frame, flow_ba: Flow, trust: Trust, machine: Machine) -> Carried:
