@@ -1,8 +1,9 @@
 """When a job's film will be there, from what its tasks have taken so far. Pure.
 
 Painting is counted in seconds of a worker: what is left of anchors, chunks and boundaries, each at the cost of those
-done, shared by the workers that can have a part in it. It takes at least as long as what can't be shared: a shot's
-anchors follow one another, and a chunk is painted in order. Encoding goes on beside it; its last segment comes after.
+done, a chunk under way at its own, shared by the workers that can have a part in it. It takes at least as long as what
+can't be shared: a shot's anchors follow one another, and a chunk is painted in order. Encoding goes on beside it; its
+last segment comes after.
 """
 
 from __future__ import annotations
@@ -21,6 +22,8 @@ PAINTING = (Stage.ANCHOR, Stage.STYLIZE, Stage.BLEND)
 BLEND_SHARE = 0.25
 """A blended frame's cost over a painted one's, until one is done."""
 
+OWN_FRAMES = 3
+"""From so many frames on a task under way has a cost of its own: chunks in which more moves take longer."""
 PICKED_UP_S = 3.0
 """A painting task queued for longer waits for a worker; until then one may be about to take it."""
 
@@ -62,15 +65,18 @@ def _painting_s(
     anchor_s, frame_s = anchors.cost_s or 0.0, chunks.cost_s
     blend_s = boundaries.cost_s or BLEND_SHARE * frame_s
     begun_s = anchors.spent_on_next_s
-    share_s = anchor_s * left[Stage.ANCHOR] + frame_s * left[Stage.STYLIZE] + blend_s * left[Stage.BLEND] - begun_s
-    in_turn_s = blend_s * min(left[Stage.BLEND], record.blend_frame_count / max(1, record.boundary_count))
     chunk_frames = record.frame_count / record.chunk_count
+    ahead = [(max(0.0, chunk_frames - task.frames), task.cost_s or frame_s) for task in chunks.running]
+    untouched = max(0.0, left[Stage.STYLIZE] - sum(frames for frames, _ in ahead))
+    chunks_s = frame_s * untouched + sum(frames * cost_s for frames, cost_s in ahead)
+    share_s = anchor_s * left[Stage.ANCHOR] + chunks_s + blend_s * left[Stage.BLEND] - begun_s
+    in_turn_s = blend_s * min(left[Stage.BLEND], record.blend_frame_count / max(1, record.boundary_count))
     if chunks.begun < record.chunk_count:
         # One anchor of a shot at a time; shots that have all of theirs have none in hand.
         shots = anchors.in_hand or max(1, record.chunk_count - record.boundary_count)
         in_turn_s += anchor_s * ceil(left[Stage.ANCHOR] / shots) - begun_s / shots + frame_s * chunk_frames
     else:
-        in_turn_s += frame_s * max((chunk_frames - done for done in chunks.running), default=0.0)
+        in_turn_s += max((frames * cost_s for frames, cost_s in ahead), default=0.0)
     stages = [work[stage] for stage in PAINTING]
     hands = sum(len(stage.running) for stage in stages)
     if not any(stage.unheeded for stage in stages):  # no task waits for a worker: those at none will take the next
@@ -79,10 +85,18 @@ def _painting_s(
 
 
 @dataclass(frozen=True, slots=True)
+class _UnderWay:
+    """A task that a worker is at."""
+
+    frames: int  # there
+    cost_s: float | None  # seconds a frame of its own; None with too few of them
+
+
+@dataclass(frozen=True, slots=True)
 class _Work:
     """What a stage's tasks have taken."""
 
-    running: tuple[int, ...]  # frames there of each task under way
+    running: tuple[_UnderWay, ...]
     begun: int  # tasks under way or done
     in_hand: int  # tasks queued or under way
     unheeded: bool  # a task waits for a worker
@@ -101,12 +115,15 @@ def _work(own: Mapping[TaskId, TaskRecord], frames_done: Mapping[TaskId, int], n
         if item.state is TaskState.SUCCEEDED and item.began_s
     }
     # Of what a running task is at, half is done, as a guess.
-    took = [(took_s, made[task] + 0.5) for task, took_s in running.items() if made[task] > 0]
+    own_s = {task: took_s / (made[task] + 0.5) for task, took_s in running.items() if made[task] > 0}
+    took = [(running[task], made[task] + 0.5) for task in own_s]
     took += [(took_s, made[task]) for task, took_s in done.items() if made[task] > 0]
     cost_s = sum(took_s for took_s, _ in took) / sum(frames for _, frames in took) if took else None
     fresh = [took_s for task, took_s in running.items() if made[task] <= 0]
     return _Work(
-        running=tuple(frames_done.get(task, 0) for task in running),
+        running=tuple(
+            _UnderWay(frames_done.get(task, 0), own_s[task] if made[task] >= OWN_FRAMES else None) for task in running
+        ),
         begun=states[TaskState.RUNNING] + states[TaskState.SUCCEEDED],
         in_hand=sum(states[state] for state in TASK_IN_HAND),
         unheeded=any(item.state is TaskState.QUEUED and now_s - item.since_s > PICKED_UP_S for item in own.values()),

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -46,6 +48,7 @@ def test_a_painter_that_motion_keeps_up_with_is_always_busy() -> None:
     beside = Around("1080p", 8, motion_s=0.3, carry_s=0.02)
     assert beside.share(0.3) == 1
     assert beside.share(0.13) == pytest.approx(0.5)
+    assert replace(beside, png_s=0.64).share(0.3) == pytest.approx(0.5)
 
 
 def test_nothing_measured_costs_nothing() -> None:

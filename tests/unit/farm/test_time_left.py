@@ -56,7 +56,10 @@ class Course:
         return job_status(record, tasks, frames, now_s=now_s, workers_alive=alive, coordinators_alive=1, painters=alive)
 
 
-def course(frame_count: int, cuts: tuple[int, ...], chunk_frames: int, painters: int) -> Course:
+def course(
+    frame_count: int, cuts: tuple[int, ...], chunk_frames: int, painters: int, slow: frozenset[int] = frozenset()
+) -> Course:
+    """`slow`: chunks that take three times as long, by their start."""
     plan = make_plan(frame_count, (320, 180), cuts, chunk_frames, 6, "0" * 64)
     needs, made, shots = render_tasks(plan), frames_by_task(plan), {shot.start for shot in plan.shots}
     spans: dict[TaskId, tuple[float, float]] = {}
@@ -71,7 +74,8 @@ def course(frame_count: int, cuts: tuple[int, ...], chunk_frames: int, painters:
         task = min(ready, key=lambda item: (max(ready[item], min(hands[item])), ready[item]))
         begin = max(ready[task], min(hands[task]))
         first = task.stage is Stage.ANCHOR and task.start in shots
-        end = begin + (FIRST_ANCHOR_S if first else made[task] * FRAME_S[task.stage])
+        pace = 3 if task.stage is Stage.STYLIZE and task.start in slow else 1
+        end = begin + (FIRST_ANCHOR_S if first else pace * made[task] * FRAME_S[task.stage])
         hands[task].remove(min(hands[task]))
         hands[task].append(end)
         spans[task] = (begin, end)
@@ -114,6 +118,15 @@ def test_anchors_are_not_taken_for_slow_painting() -> None:
     assert 40 * (now_s - BEGAN_S) / 8 > 5 * truth_s
     assert 40 / status.frames_per_s == pytest.approx(truth_s, rel=0.1)
     assert status.eta_s == pytest.approx(truth_s, rel=0.1)
+
+
+def test_a_chunk_under_way_goes_on_at_its_own_pace() -> None:
+    """Its neighbours were quick: where more moves in it, by their pace it would seem to be nearly done."""
+    job = course(96, (), 16, 1, slow=frozenset({80}))
+    begin, end = job.spans[TaskId(Stage.STYLIZE, 80)]
+    for share in (0.3, 0.5, 0.8):
+        now_s = begin + share * (end - begin)
+        assert job.status(now_s).eta_s == pytest.approx(job.end_s - now_s, rel=0.15)
 
 
 def test_workers_that_serve_other_jobs_are_not_counted_on() -> None:
