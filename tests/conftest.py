@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -21,6 +22,10 @@ from farm.store import S3Store
 
 # Before any test imports torch: see worker.device.limit_threads.
 os.environ.setdefault("GOMP_SPINCOUNT", "1000")
+
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    # So a shell starts what it runs in the background. Tests press Ctrl-C on their children, who would inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 FARM_FOLDERS = ("acceptance", "chaos", "hostile", "integration")
