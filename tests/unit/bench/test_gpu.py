@@ -70,6 +70,7 @@ def test_the_fastest_run_counts_and_the_first_does_not() -> None:
 @pytest.mark.timeout(300)
 def test_it_runs_at_tiny_sizes(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "RUNS", 1)
+    monkeypatch.setattr(gpu, "QUICK_STEPS", 1)
     monkeypatch.setenv("FARM_DEVICE", "cpu")
     gpu.main(["--quick"])
     written = capsys.readouterr().out
