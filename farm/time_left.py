@@ -44,7 +44,7 @@ def seconds_left(
     own: dict[Stage, dict[TaskId, TaskRecord]] = {stage: {} for stage in Stage}
     for task, item in tasks.items():
         own[task.stage][task] = item
-    work = {stage: _work(own[stage], frames_done, now_s) for stage in (*PAINTING, Stage.SEGMENT)}
+    work = {stage: _work(stage, own[stage], frames_done, now_s) for stage in (*PAINTING, Stage.SEGMENT)}
     encoding = work[Stage.SEGMENT]
     if not any(left[stage] for stage in PAINTING):
         return encoding.cost_s and encoding.cost_s * left[Stage.SEGMENT] / max(1, len(encoding.running))
@@ -60,21 +60,23 @@ def _painting_s(
     left: Mapping[Stage, int], record: JobRecord, work: Mapping[Stage, _Work], painters: int
 ) -> float | None:
     anchors, chunks, boundaries = (work[stage] for stage in PAINTING)
-    if chunks.cost_s is None or (left[Stage.ANCHOR] and anchors.cost_s is None):
+    painted = record.frame_count > record.chunk_count  # else each frame is an anchor
+    if (painted and chunks.cost_s is None) or (left[Stage.ANCHOR] and anchors.cost_s is None):
         return None
-    anchor_s, frame_s = anchors.cost_s or 0.0, chunks.cost_s
+    anchor_s, frame_s = anchors.cost_s or 0.0, chunks.cost_s or 0.0
     blend_s = boundaries.cost_s or BLEND_SHARE * frame_s
     begun_s = anchors.spent_on_next_s
     chunk_frames = record.frame_count / record.chunk_count
     ahead = [(max(0.0, chunk_frames - task.frames), task.cost_s or frame_s) for task in chunks.running]
-    untouched = max(0.0, left[Stage.STYLIZE] - sum(frames for frames, _ in ahead))
+    given = record.chunk_count - chunks.begun  # by anchors, each the first frame of a chunk to come
+    untouched = max(0.0, left[Stage.STYLIZE] - given - sum(frames for frames, _ in ahead))
     chunks_s = frame_s * untouched + sum(frames * cost_s for frames, cost_s in ahead)
     share_s = anchor_s * left[Stage.ANCHOR] + chunks_s + blend_s * left[Stage.BLEND] - begun_s
     in_turn_s = blend_s * min(left[Stage.BLEND], record.blend_frame_count / max(1, record.boundary_count))
     if chunks.begun < record.chunk_count:
         # One anchor of a shot at a time; shots that have all of theirs have none in hand.
         shots = anchors.in_hand or max(1, record.chunk_count - record.boundary_count)
-        in_turn_s += anchor_s * ceil(left[Stage.ANCHOR] / shots) - begun_s / shots + frame_s * chunk_frames
+        in_turn_s += anchor_s * ceil(left[Stage.ANCHOR] / shots) - begun_s / shots + frame_s * (chunk_frames - 1)
     else:
         in_turn_s += max((frames * cost_s for frames, cost_s in ahead), default=0.0)
     stages = [work[stage] for stage in PAINTING]
@@ -104,9 +106,10 @@ class _Work:
     spent_on_next_s: float  # on tasks that have no frame yet, `cost_s` at most for each
 
 
-def _work(own: Mapping[TaskId, TaskRecord], frames_done: Mapping[TaskId, int], now_s: float) -> _Work:
+def _work(stage: Stage, own: Mapping[TaskId, TaskRecord], frames_done: Mapping[TaskId, int], now_s: float) -> _Work:
     """Of one stage's tasks."""
-    made = {task: frames_done.get(task, 0) - item.began_frames for task, item in own.items()}
+    given = stage is Stage.STYLIZE  # a chunk's first frame is its anchor, and there at once
+    made = {task: frames_done.get(task, 0) - max(given, item.began_frames) for task, item in own.items()}
     states = Counter(item.state for item in own.values())
     running = {task: max(0.0, now_s - item.since_s) for task, item in own.items() if item.state is TaskState.RUNNING}
     done = {
@@ -115,14 +118,14 @@ def _work(own: Mapping[TaskId, TaskRecord], frames_done: Mapping[TaskId, int], n
         if item.state is TaskState.SUCCEEDED and item.began_s
     }
     # Of what a running task is at, half is done, as a guess.
-    own_s = {task: took_s / (made[task] + 0.5) for task, took_s in running.items() if made[task] > 0}
-    took = [(running[task], made[task] + 0.5) for task in own_s]
+    took = [(took_s, made[task] + 0.5) for task, took_s in running.items() if made[task] > 0]
     took += [(took_s, made[task]) for task, took_s in done.items() if made[task] > 0]
     cost_s = sum(took_s for took_s, _ in took) / sum(frames for _, frames in took) if took else None
     fresh = [took_s for task, took_s in running.items() if made[task] <= 0]
     return _Work(
         running=tuple(
-            _UnderWay(frames_done.get(task, 0), own_s[task] if made[task] >= OWN_FRAMES else None) for task in running
+            _UnderWay(frames_done.get(task, 0), took_s / (made[task] + 0.5) if made[task] >= OWN_FRAMES else None)
+            for task, took_s in running.items()
         ),
         begun=states[TaskState.RUNNING] + states[TaskState.SUCCEEDED],
         in_hand=sum(states[state] for state in TASK_IN_HAND),

@@ -61,17 +61,12 @@ def _weights(part: Tensor) -> list[Tensor]:
 
 
 def _bilinear(field: Tensor, flow_ba: Tensor) -> Tensor:
-    (x, across), (y, down) = (_split(axis) for axis in _places(flow_ba))
     height, width = field.shape[:2]
-    values = field.reshape(height * width, -1)
-    result = torch.zeros_like(field)
-    for row, weight_y in ((0, 1 - down), (1, down)):
-        line = (y + row).clamp_(0, height - 1) * width
-        for column, weight_x in ((0, 1 - across), (1, across)):
-            at = line + (x + column).clamp_(0, width - 1)
-            weight = weight_y * weight_x
-            result.addcmul_(values[at.reshape(-1)].view_as(field), weight if field.ndim == 2 else weight[..., None])
-    return result
+    x, y = _places(flow_ba)
+    ends = torch.stack((2 * x / max(1, width - 1) - 1, 2 * y / max(1, height - 1) - 1), dim=-1)  # -1 and 1
+    planes = field.reshape(height, width, -1).permute(2, 0, 1)[None]
+    values = torch.nn.functional.grid_sample(planes, ends[None], padding_mode="border", align_corners=True)
+    return values[0].permute(1, 2, 0).reshape(field.shape)
 
 
 def _places(flow_ba: Tensor) -> tuple[Tensor, Tensor]:
