@@ -28,10 +28,28 @@ BROAD_PATCH_PX, BROAD_SCALE = 16, 2
 BROAD_SIDE_PX = 2 * BROAD_PATCH_PX * 2**BROAD_SCALE
 """Frames with a smaller side hold not even two of these patches: there the usual estimate stands for the broad one."""
 
+LOOK_PX = 80
+"""Longer side of the picture in which contrast is measured: it costs nothing at any size."""
+LEAST_CONTRAST = 2.0
+"""In steps of 1/255: with less of it, a picture shows nothing."""
+
 
 def luma(frame: Frame) -> Gray:
     """`(H, W) uint8`: luma of Rec. 601 of an sRGB frame."""
     return np.asarray(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY), dtype=np.uint8)
+
+
+def contrast(gray: Gray) -> float:
+    """Standard deviation of what a picture shows, in steps of 1/255; noise and grain are averaged away."""
+    height, width = gray.shape
+    by = min(1.0, LOOK_PX / max(height, width))
+    size = max(1, round(width * by)), max(1, round(height * by))
+    return float(cv2.resize(gray, size, interpolation=cv2.INTER_AREA).std())
+
+
+def blank(gray: Gray) -> bool:
+    """Whether a picture shows nothing: black, white, or any even colour."""
+    return contrast(gray) < LEAST_CONTRAST
 
 
 def camera_shift(a: Gray, b: Gray) -> tuple[int, int]:

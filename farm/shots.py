@@ -1,24 +1,32 @@
 """Scene cuts (PySceneDetect), found frame by frame in the pass that indexes the clip.
 
 Everything counts frames, not seconds, so a variable frame rate changes nothing. PySceneDetect's AdaptiveDetector holds
-a frame's change against that of its neighbours: a fast pan is no cut.
+a frame's change against that of its neighbours: a fast pan is no cut, and a fade to black and back is none either. So
+frames that show nothing are watched for, too: after them another shot begins, if another picture comes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 from scenedetect import FrameTimecode
 from scenedetect.detectors import AdaptiveDetector
+
+from farm.motion import Gray, blank, contrast
 
 Image: TypeAlias = NDArray[np.uint8]
 """(h, w, 3) uint8 BGR, small."""
 
 MIN_SHOT_FRAMES = 8
 """A cut sooner after the last one is taken for a flash."""
+SHOWS = 8.0
+"""Contrast, in steps of 1/255, from which on a picture has come, or has not yet gone."""
+FADE_FRAMES = 16
+"""So far from the frames that show nothing, a change is still part of their fade."""
 _WINDOW = 2
 _RATE = 25.0  # any: times are frame numbers in disguise
 
@@ -29,15 +37,62 @@ class CutDetector:
     def __init__(self, min_shot_frames: int = MIN_SHOT_FRAMES) -> None:
         self._detector = AdaptiveDetector(min_scene_len=min_shot_frames, window_width=_WINDOW)
         self._cuts: list[int] = []
+        self._fades = _Fades()
+        self._min_shot_frames = min_shot_frames
 
     def add(self, number: int, image: Image) -> None:
         """Frame `number`; also the watcher of `farm.video.index`."""
         found = self._detector.process_frame(FrameTimecode(number, fps=_RATE), image)
         self._cuts.extend(time.frame_num for time in found)
+        self._fades.add(number, np.asarray(cv2.cvtColor(image, cv2.COLOR_BGR2GRAY), dtype=np.uint8))
 
     def cuts(self) -> tuple[int, ...]:
         """First frames of new shots, in order."""
-        return tuple(sorted(set(self._cuts)))
+        found = set(self._cuts)
+        for fade in self._fades.all():
+            found -= set(range(fade.start, fade.stop + self._min_shot_frames))
+            if fade.cut is None:
+                continue
+            last = max(cut for cut in (0, *found) if cut < fade.cut)
+            found |= {fade.cut} if fade.cut - last >= self._min_shot_frames else set()
+        return tuple(sorted(found))
+
+
+class _Fade(NamedTuple):
+    """Frames `[start, stop)` that show little, nothing in between; `cut`: the last of those, if a picture follows one
+    before them."""
+
+    start: int
+    stop: int
+    cut: int | None
+
+
+class _Fades:
+    """Where a clip shows nothing. A shot holds on there, and the next one begins in time to fade in."""
+
+    def __init__(self) -> None:
+        self._found: list[_Fade] = []
+        self._shown: int | None = None  # the last frame that showed something
+        self._first: int | None = None  # of the frames since that showed nothing
+        self._blank = 0  # the last of them
+
+    def add(self, number: int, gray: Gray) -> None:
+        """Frame `number`, each in order."""
+        if blank(gray):
+            self._first, self._blank = number if self._first is None else self._first, number
+        elif contrast(gray) >= SHOWS:
+            if self._first is not None:
+                stop, cut = min(number, self._blank + FADE_FRAMES), None if self._shown is None else self._blank
+                self._found.append(_Fade(self._begins(self._first), stop, cut))
+            self._shown, self._first = number, None
+
+    def all(self) -> list[_Fade]:
+        """Those so far; one that the clip ends in, too."""
+        last = [] if self._first is None else [_Fade(self._begins(self._first), self._blank + 1, None)]
+        return self._found + last
+
+    def _begins(self, first: int) -> int:
+        return max(0 if self._shown is None else self._shown + 1, first - FADE_FRAMES)
 
 
 def find_cuts(images: Iterable[Image], min_shot_frames: int = MIN_SHOT_FRAMES) -> tuple[int, ...]:

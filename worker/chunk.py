@@ -34,6 +34,7 @@ from farm.png import png_bytes
 from worker.engine import Carried, Frame, Machine, OnStep, Painted, StepProgress, carry_far
 from worker.engine.approach import APPROACH_FRAMES, Approach, approach, departing
 from worker.engine.blend import mixed
+from worker.engine.fade import Opening, opening
 from worker.engine.flow import Motion, carry_along, motion_between
 from worker.engine.machine import spread
 from worker.engine.palette import kept_colors
@@ -49,6 +50,9 @@ so that a slow one among them is no wait. Each holds about 12 bytes a pixel."""
 LEAD_FRAMES = 6
 """An anchor's lead-in: so many frames before its place it is painted, quickly, and brought there frame by frame, as the
 frames after it will be. What was carried far and painted once looks well, but loses much to the next warp."""
+
+OPENING_FRAMES = 250
+"""In so many frames a shot must have come to sight, to be painted first where it has."""
 
 NO_WAY = Approach(())
 
@@ -274,11 +278,35 @@ def put_frame(run: Run, key: str, number: int, painted: Painted) -> FrameRecord:
 
 
 def _first(run: Run, studio: Studio, start: int) -> Painted:
-    content = next(studio.clip(run).frames(start, start + 1))
-    painter = studio.painter(run)
-    alone = run.spec.params.coherence is Coherence.LEGACY
+    """A shot's first frame; where the shot fades in, from the frame in which it is there."""
+    painter, clip = studio.painter(run), studio.clip(run)
+    content = next(clip.frames(start, start + 1))
+    if run.spec.params.coherence is Coherence.LEGACY:
+        with run.span("paint"):
+            return painter.paint_still(content, on_step=checking(run))
+    later = _opening(run, clip, start)
     with run.span("paint"):
-        return (painter.paint_still if alone else painter.paint_first)(content, on_step=checking(run))
+        painted = painter.paint_first(content if later is None else later.content, on_step=checking(run))
+    if later is None:
+        return painted
+    with run.span("warp"):
+        carried = later.carried(painted.frame, studio.machine)
+    with run.span("paint"):
+        first = painter.paint_next(content, carried, on_step=checking(run))
+    return replace(first, steps=painted.steps + first.steps)
+
+
+def _opening(run: Run, clip: Clip, start: int) -> Opening | None:
+    shot = next(item for item in run.plan.shots if item.start <= start < item.stop)
+    source = _timed(run, clip.frames(start, min(shot.stop, start + OPENING_FRAMES)))
+
+    def checked() -> Iterator[Frame]:
+        for content in source:
+            run.check()
+            yield content
+
+    with run.span("flow"):
+        return opening(checked(), run.spec.params.flow)
 
 
 def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:

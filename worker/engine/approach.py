@@ -69,9 +69,9 @@ def approach(
     far = LongFlow((anchor.shape[0], anchor.shape[1]))
     image = image_from_frame(anchor)
     views = []
-    for step in flow_steps(contents[::-1], method, machine):
+    for motion in flow_steps(contents[::-1], method, machine):
         on_beat()
-        far.add(*step)
+        far.add(motion.flow_ba, motion.trusted)
         view = frame_from_image(crisp_warp(image, far.flow, machine.device))
         views.append((view, far.trust & inside(far.flow)))
     return Approach(tuple(views), machine)

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from farm.contract.params import FlowMethod
-from farm.motion import Trust, camera_shift, consistent, flow_pair, inside, luma, round_trip
+from farm.motion import Trust, blank, camera_shift, consistent, flow_pair, inside, luma, round_trip
 from worker.engine.contrast import crisp_warp
 from worker.engine.machine import ONE_CORE, Machine, spread
 from worker.engine.pixels import Flow, Frame, Image, Mask, image_from_frame
@@ -81,8 +81,11 @@ def motion_between(content_before: Frame, content_now: Frame, method: FlowMethod
     Differs: where the check does not trust DIS, a broader DIS is asked that sees more of the picture at once, and is
     trusted where the check holds for it, and the source looks there as it says. In dim or flat places, where nothing
     is occluded, two fine estimates seldom agree: what is bare for that alone would be painted anew in every frame.
+    Where a frame shows nothing, the painting stands still.
     """
     before, now = luma(content_before), luma(content_now)
+    if blank(before) or blank(now):
+        return _still(before.shape)
     shift = camera_shift(now, before)
     flow_ba, flow_ab = flow_pair(before, now, method, shift)
     trusted = consistent(flow_ba, flow_ab)
@@ -105,7 +108,12 @@ def alike(content_before: Frame, content_now: Frame, flow_ba: Flow) -> Trust:
 
 def carry_along(painted: Frame, motion: Motion, machine: Machine = ONE_CORE) -> Carried:
     """A painting carried along a motion."""
-    return _carried(painted, motion.flow_ba, motion.trusted, machine)
+    return carried_by(painted, motion.flow_ba, motion.trusted, machine)
+
+
+def carried_by(painted: Frame, flow_ba: Flow, trusted: Trust, machine: Machine = ONE_CORE) -> Carried:
+    """A painting carried to where `flow_ba` comes from, as far as it is `trusted`."""
+    return Carried(crisp_warp(image_from_frame(painted), flow_ba, machine.device), trusted.astype(np.float32))
 
 
 def carry_far(
@@ -116,23 +124,26 @@ def carry_far(
     `contents` may be a generator; besides two, as many are held as the machine has threads.
     """
     long_flow = LongFlow((painted.shape[0], painted.shape[1]))
-    for step in flow_steps(contents, method, machine):
-        long_flow.add(*step)
+    for motion in flow_steps(contents, method, machine):
+        long_flow.add(motion.flow_ba, motion.trusted)
     trust = long_flow.trust & inside(long_flow.flow)
-    return _carried(painted, long_flow.flow, trust, machine)
+    return carried_by(painted, long_flow.flow, trust, machine)
 
 
 def flow_steps(
     contents: Iterable[Frame], method: FlowMethod, machine: Machine = ONE_CORE
-) -> Generator[tuple[Flow, Trust], None, None]:
-    """Of each of `contents` but the first: flow to the one before, and where the way there and back closes."""
+) -> Generator[Motion, None, None]:
+    """Of each of `contents` but the first: motion from the one before, trusted where the way there and back closes."""
 
-    def step(frames: tuple[Frame, Frame]) -> tuple[Flow, Trust]:
-        flow_ba, flow_ab = flow_pair(luma(frames[0]), luma(frames[1]), method)
-        return flow_ba, round_trip(flow_ba, flow_ab)
+    def step(frames: tuple[Frame, Frame]) -> Motion:
+        before, now = luma(frames[0]), luma(frames[1])
+        if blank(before) or blank(now):
+            return _still(before.shape)
+        flow_ba, flow_ab = flow_pair(before, now, method)
+        return Motion(flow_ba, round_trip(flow_ba, flow_ab))
 
     return spread(step, pairwise(contents), machine.threads)
 
 
-def _carried(painted: Frame, flow_ba: Flow, trust: Trust, machine: Machine) -> Carried:
-    return Carried(crisp_warp(image_from_frame(painted), flow_ba, machine.device), trust.astype(np.float32))
+def _still(size_hw: tuple[int, ...]) -> Motion:
+    return Motion(np.zeros((*size_hw, 2), np.float32), np.ones(size_hw, np.bool_))

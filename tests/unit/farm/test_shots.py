@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from awkward import REAL_CLIPS
-from clips import make_clip, pictures
+from clips import make_clip, picture, pictures
 
 from farm import video
-from farm.shots import CutDetector, find_cuts
+from farm.shots import MIN_SHOT_FRAMES, CutDetector, find_cuts
 
 
 @pytest.mark.parametrize("cuts", [(), (12,), (10, 30), (8, 16, 24, 32, 40)])
@@ -31,6 +34,59 @@ def test_a_still_picture_has_no_cut():
 
 def test_a_fast_pan_has_no_cut():
     assert find_cuts(list(pictures(120, size=(96, 64)))[::4]) == ()
+
+
+BLACK, WHITE = 0, 255
+
+
+def faded(scene: int, levels: Sequence[float], ground: int = BLACK) -> list[np.ndarray]:
+    """A panning scene over an even ground, as bright as the levels say."""
+    shown = [picture(number, scene=scene).astype(np.float32) for number in range(len(levels))]
+    return [
+        np.rint(ground + (image - ground) * level).astype(np.uint8) for image, level in zip(shown, levels, strict=True)
+    ]
+
+
+def down(frames: int) -> list[float]:
+    """Twelve steady frames, then `frames` of a fade; the last shows nothing."""
+    return [1.0] * 12 + [1 - (number + 1) / frames for number in range(frames)]
+
+
+@pytest.mark.parametrize("ground", [BLACK, WHITE], ids=["black", "white"])
+@pytest.mark.parametrize("between", [0, 1, 12])
+@pytest.mark.parametrize("fade", [1, 4, 12, 25, 50])
+def test_a_fade_through_nothing_is_one_cut_at_its_last_empty_frame(fade: int, between: int, ground: int):
+    out, nothing, into = down(fade), [0.0] * between, down(fade)[::-1]
+    film = faded(0, out, ground) + faded(0, nothing, ground) + faded(1, into, ground)
+    (cut,) = find_cuts(film)
+    assert 0 <= cut - len(out) - between <= fade // 20  # a twentieth of the light is as good as none
+
+
+@pytest.mark.parametrize("lost", [1, 2, 20])
+def test_after_lost_frames_a_shot_begins(lost: int):
+    scene = list(pictures(40))
+    assert find_cuts(scene[:20] + [np.zeros_like(scene[0])] * lost + scene[20:]) == (19 + lost,)
+
+
+def test_flashes_in_the_dark_are_no_shots_of_their_own():
+    lights = [float(number % 4 == 0) for number in range(60)]
+    cuts = find_cuts(faded(0, lights))
+    assert cuts
+    assert min(later - earlier for earlier, later in pairwise([0, *cuts])) >= MIN_SHOT_FRAMES
+
+
+@pytest.mark.parametrize("empty", [1, 10])
+@pytest.mark.parametrize("fade", [1, 10, 40])
+def test_a_clip_that_fades_in_at_its_beginning_and_out_at_its_end_is_one_shot(fade: int, empty: int):
+    nothing = [0.0] * empty
+    assert find_cuts(faded(0, [*nothing, *down(fade)[::-1], *down(fade), *nothing])) == ()
+
+
+def test_cuts_of_a_film_in_the_dark_are_kept_beside_its_fades():
+    scenes = [image // 12 for image in pictures(60, cuts=(20, 40))]  # shows something, too little to hold it by
+    cuts = find_cuts(scenes)
+    assert len(cuts) == 2
+    assert find_cuts(scenes + faded(0, [0.0] * 30)) == cuts
 
 
 def test_a_variable_rate_changes_nothing(tmp_path):

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from clips import make_clip, picture
+from clips import make_clip, picture, pictures
 
 from farm import video
 from farm.contract import keys
 from farm.contract.codec import sha256_hex, to_json
 from farm.contract.errors import FrameDamaged, JobCanceled, StoreUnavailable
 from farm.contract.messages import Manifest, Stage, TaskId, TaskMessage
-from farm.contract.params import Params
+from farm.contract.params import Coherence, Params
 from farm.contract.plan import Chunk
 from farm.contract.spec import Media, Spec, Style
 from farm.executor import Outcome, Run
@@ -30,6 +31,7 @@ from worker.chunk import LEAD_FRAMES, paint_anchor, paint_chunk
 from worker.device import choose_device
 from worker.engine import Machine, carry, carry_far
 from worker.engine.approach import approach, departing
+from worker.engine.fade import opening
 from worker.studio import Studio
 
 FRAMES, CHUNK, SIZE = 12, 6, (48, 32)
@@ -69,18 +71,24 @@ class Ledger(MemoryLedger):
 
 @dataclass
 class Bench:
-    """A job of two chunks whose anchors are painted, and a worker."""
+    """A job of two chunks whose anchors are painted, and a worker. `light`: how bright each of its frames is."""
 
     folder: Path
+    params: Params = PARAMS
+    light: tuple[float, ...] = (1.0,) * FRAMES
     store: Store = field(default_factory=Store)
     steps: dict[int, int] = field(default_factory=dict)  # that each frame takes
 
     def __post_init__(self) -> None:
-        clip = make_clip(self.folder / "clip.mp4", frames=FRAMES, size=SIZE).path
+        lit = (
+            np.rint(image * level).astype(np.uint8)
+            for image, level in zip(pictures(FRAMES, SIZE), self.light, strict=True)
+        )
+        clip = make_clip(self.folder / "clip.mp4", frames=FRAMES, size=SIZE, pictures_from=lit).path
         source, style = self._put(clip.read_bytes(), ".mp4"), self._put(png_bytes(picture(0, (64, 48), 1)), ".png")
-        spec = Spec("clip", source, (Style(style, "noise"),), size_px=48, params=PARAMS)
+        spec = Spec("clip", source, (Style(style, "noise"),), size_px=48, params=self.params)
         index = video.index(clip)
-        self.job, self.plan = spec.job, make_plan(FRAMES, SIZE, (), CHUNK, 0, index.sha256, PARAMS.coherence)
+        self.job, self.plan = spec.job, make_plan(FRAMES, SIZE, (), CHUNK, 0, index.sha256, self.params.coherence)
         for key, value in (
             (keys.spec(self.job), spec),
             (keys.index(self.job), index),
@@ -202,6 +210,31 @@ def test_an_anchor_comes_by_a_lead_in(bench: Bench) -> None:
     assert again.adopted
     bench.store.delete([keys.anchor(bench.job, CHUNK)])
     assert paint_anchor(run, bench.studio).frames[0].steps == steps + anchor.steps > anchor.steps
+
+
+FADING = (0.0, 0.0, 0.2, 0.4, 0.6, 0.8, *(1.0,) * (FRAMES - 6))
+
+
+def test_a_shot_that_fades_in_is_painted_first_where_it_is_there(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, light=FADING)
+    run = bench.run(Stage.ANCHOR, 0)
+    painter, contents = bench.studio.painter(run), list(bench.studio.clip(run).frames(0, FRAMES))
+    there = contents[FADING.index(1.0)]
+    later = opening(iter(contents))
+    assert later is not None
+    assert np.array_equal(later.content, there)
+    painted = painter.paint_first(there)
+    first = painter.paint_next(contents[0], later.carried(painted.frame))
+    assert bench.store.get(keys.anchor(bench.job, 0)) == png_bytes(first.frame)
+    bench.store.delete([keys.anchor(bench.job, 0)])
+    assert paint_anchor(run, bench.studio).frames[0].steps == painted.steps + first.steps
+
+
+def test_by_the_method_of_2015_every_frame_is_painted_by_itself_however_dark(tmp_path: Path) -> None:
+    bench = Bench(tmp_path, params=replace(PARAMS, coherence=Coherence.LEGACY), light=FADING)
+    run = bench.run(Stage.ANCHOR, 0)
+    content = next(bench.studio.clip(run).frames(0, 1))
+    assert bench.store.get(keys.anchor(bench.job, 0)) == png_bytes(bench.studio.painter(run).paint_still(content).frame)
 
 
 @pytest.mark.parametrize("which", [0, 1])
