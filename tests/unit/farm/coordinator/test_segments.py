@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -36,13 +36,23 @@ from farm.testing import MemoryStore
 from farm.video import encoder
 from farm.video.profiles import Profile
 
-CLIP = replace(synthetic.pan((96, 64), 330, 2.0), cuts=(117,))
-STARTS = (0, 117, 244)
+FRAMES = 110
+STARTS = FIRST, AT_CUT, INSIDE = 0, 39, 81
 """Where segments begin: the second at a cut, the third inside a shot."""
+CLIP = replace(synthetic.pan((96, 64), FRAMES, 2.0), cuts=(AT_CUT,))
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _short_segments() -> Iterator[None]:
+    """A third of their length: what is told of them here holds for any."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("farm.segments.SEGMENT_FRAMES", 32)
+        patch.setattr("farm.segments.LAST_FRAMES", 16)
+        yield
 
 
 def paint(folder: Path, codec: Codec = Codec.H264) -> PaintedJob:
-    painted = paint_job(memory_farm(folder), CLIP, folder, chunk_frames=48, codec=codec, levels={244: 25})
+    painted = paint_job(memory_farm(folder), CLIP, folder, chunk_frames=16, codec=codec, levels={INSIDE: 25})
     assert tuple(segment.start for segment in segments(painted.plan)) == STARTS
     return painted
 
@@ -119,7 +129,7 @@ def test_every_frame_of_the_film_is_its_painting(tmp_path: Path, codec: Codec) -
     assert bench.done == [*(TaskId(Stage.SEGMENT, start) for start in STARTS), ASSEMBLE_TASK]
     shown = images(bench.film, tmp_path / "shown")
     paintings = list(read_final_frames(bench.store, bench.job, bench.painted.plan))
-    assert len(shown) == len(paintings) == 330
+    assert len(shown) == len(paintings) == FRAMES
     errors = [float(np.mean((a.astype(float) - b) ** 2)) for a, b in zip(shown, paintings, strict=True)]
     if codec is Codec.FFV1:
         assert max(errors) == 0
@@ -134,10 +144,10 @@ def test_the_figures_are_those_of_measuring_in_one_go(painted: PaintedJob, tmp_p
     measured = summary(measure_job(painted.job))
     assert report["picture"] == json.loads(json.dumps(measured))
     error = report["picture"]["frames"]["error"]
-    assert error[117] is None  # at the cut
-    assert error[244] > 5 * error[243]  # the step over a join, which is brighter by 25 levels
+    assert error[AT_CUT] is None  # at the cut
+    assert error[INSIDE] > 5 * error[INSIDE - 1]  # the step over a join, which is brighter by 25 levels
     assert report["stages"]["segment"]["tasks"] == 3
-    assert report["stages"]["segment"]["frames"] == 330
+    assert report["stages"]["segment"]["frames"] == FRAMES
     assert {"encode", "read_back", "put"} <= report["stages"]["segment"]["spans_s"].keys()
 
 
@@ -188,7 +198,7 @@ def test_segments_of_two_releases_are_encoded_anew_by_the_one_that_joins_them(
         return replace(how, options={**how.options, "refs": "2"})
 
     def before(task: TaskId) -> None:
-        monkeypatch.setattr(encoder, "profile", of_another_release if task.start == 117 else ours)
+        monkeypatch.setattr(encoder, "profile", of_another_release if task.start == AT_CUT else ours)
 
     bench.before = before
     bench.work()
@@ -212,12 +222,12 @@ def test_a_damaged_note_of_a_task_is_no_reason_to_lose_the_film(
 
 
 def segment_key(bench: Bench, suffix: str) -> str:
-    return keys.segment_film(bench.job, 117, suffix)
+    return keys.segment_film(bench.job, AT_CUT, suffix)
 
 
 def altered(store: MemoryStore, key: str) -> None:
     """Whole, and with metadata that agree: only the manifest tells, or the record."""
-    other = key.replace("00000117", "00000000")
+    other = key.replace(f"{AT_CUT:08}", f"{FIRST:08}")
     store.put(key, store.get(other))
 
 
@@ -232,7 +242,7 @@ def undisturbed(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_a_damaged_segment_is_made_again_and_no_other(
     painted: PaintedJob, tmp_path: Path, undisturbed: bytes, harm: Callable[[MemoryStore, str], None], suffix: str
 ) -> None:
-    bench, left = Bench(painted, tmp_path), [TaskId(Stage.SEGMENT, 244)]
+    bench, left = Bench(painted, tmp_path), [TaskId(Stage.SEGMENT, INSIDE)]
 
     def harm_once(task: TaskId) -> None:
         if task in left:
@@ -242,7 +252,7 @@ def test_a_damaged_segment_is_made_again_and_no_other(
     bench.after = harm_once
     bench.work()
     assert bench.state == (JobState.SUCCEEDED, "")
-    again = [TaskId(Stage.SEGMENT, 117), ASSEMBLE_TASK]
+    again = [TaskId(Stage.SEGMENT, AT_CUT), ASSEMBLE_TASK]
     assert bench.done == [*(TaskId(Stage.SEGMENT, start) for start in STARTS), ASSEMBLE_TASK, *again]
     assert bench.film == undisturbed
     tasks = bench.ledger.tasks(bench.job).values()
@@ -257,14 +267,14 @@ def test_films_and_segments_lie_in_the_cache_folder_and_not_where_the_system_kee
     bench.before = lambda task: task == ASSEMBLE_TASK and harms and harms.pop()()  # a repair fetches one, too
     bench.work()
     assert bench.state == (JobState.SUCCEEDED, "")
-    assert bench.done.count(TaskId(Stage.SEGMENT, 117)) == 2
+    assert bench.done.count(TaskId(Stage.SEGMENT, AT_CUT)) == 2
     work = painted.farm.settings.cache_dir / "work"
     assert [path.name for path in work.iterdir()] == ["turn.lock"]
 
 
 def test_a_segment_whose_manifest_is_lost_is_made_again(painted: PaintedJob, tmp_path: Path) -> None:
-    bench, task = Bench(painted, tmp_path), TaskId(Stage.SEGMENT, 117)
-    left = [TaskId(Stage.SEGMENT, 244)]
+    bench, task = Bench(painted, tmp_path), TaskId(Stage.SEGMENT, AT_CUT)
+    left = [TaskId(Stage.SEGMENT, INSIDE)]
     bench.after = lambda done: done in left and (left.clear(), bench.store.delete([keys.manifest(bench.job, task)]))
     bench.work()
     assert bench.state == (JobState.SUCCEEDED, "")
@@ -277,7 +287,7 @@ def test_a_segment_that_is_damaged_again_and_again_fails_the_job(painted: Painte
     bench.work()
     state, error = bench.state
     assert state is JobState.FAILED
-    assert error.startswith("assemble: segment/00000117 can't be used (")
+    assert error.startswith(f"assemble: segment/{AT_CUT:08} can't be used (")
     assert error.endswith("found so 3 times")
 
 
@@ -285,14 +295,14 @@ def test_the_same_frames_make_the_same_segment_and_a_second_executor_adopts_it(
     painted: PaintedJob, tmp_path: Path
 ) -> None:
     bench = Bench(painted, tmp_path)
-    painted.encode(bench.media, 117)
+    painted.encode(bench.media, AT_CUT)
     first = {key: bench.store.get(key) for key in bench.segment_keys()}
-    manifest = bench.store.get(keys.manifest(bench.job, TaskId(Stage.SEGMENT, 117)))
-    painted.encode(bench.media, 117)
+    manifest = bench.store.get(keys.manifest(bench.job, TaskId(Stage.SEGMENT, AT_CUT)))
+    painted.encode(bench.media, AT_CUT)
     assert {key: bench.store.get(key) for key in bench.segment_keys()} == first
-    assert bench.store.get(keys.manifest(bench.job, TaskId(Stage.SEGMENT, 117))) == manifest
+    assert bench.store.get(keys.manifest(bench.job, TaskId(Stage.SEGMENT, AT_CUT))) == manifest
     bench.store.delete(first)
-    painted.encode(bench.media, 117)
+    painted.encode(bench.media, AT_CUT)
     assert {key: bench.store.get(key) for key in bench.segment_keys()} == first
 
 
@@ -302,7 +312,7 @@ def test_what_an_attempt_left_that_does_not_go_together_is_made_anew(painted: Pa
     bench.store.put(segment_key(bench, ".mp4"), b"another film")
     bench.work()
     assert bench.state == (JobState.SUCCEEDED, "")
-    assert bench.done.count(TaskId(Stage.SEGMENT, 117)) == 2
+    assert bench.done.count(TaskId(Stage.SEGMENT, AT_CUT)) == 2
 
 
 def test_a_cancel_ends_a_segment_and_nothing_is_stored(painted: PaintedJob, tmp_path: Path) -> None:
@@ -315,7 +325,7 @@ def test_a_cancel_ends_a_segment_and_nothing_is_stored(painted: PaintedJob, tmp_
         if beats > 20:
             raise JobCanceled("it was canceled")
 
-    message = TaskMessage(painted.job.name, Stage.SEGMENT, 117, 1)
+    message = TaskMessage(painted.job.name, Stage.SEGMENT, AT_CUT, 1)
     with pytest.raises(JobCanceled):
         encode_job_segment(Run(message, painted.farm.store, painted.farm.ledger, check), media, painted.work)
     assert not list(painted.farm.store.list(keys.segments(painted.job.name)))
@@ -323,13 +333,13 @@ def test_a_cancel_ends_a_segment_and_nothing_is_stored(painted: PaintedJob, tmp_
 
 def test_a_segment_is_queued_while_later_chunks_are_unpainted(painted: PaintedJob, tmp_path: Path) -> None:
     bench = Bench(painted, tmp_path)
-    unpainted = [chunk.start for chunk in painted.plan.chunks if chunk.start >= 117]
+    unpainted = [chunk.start for chunk in painted.plan.chunks if chunk.start >= AT_CUT]
     bench.store.delete([keys.manifest(bench.job, TaskId(Stage.STYLIZE, start)) for start in unpainted])
     bench.coordinator.advance(bench.job)
     queued = {message.task for message in bench.queue}
     assert TaskId(Stage.SEGMENT, 0) in queued
     assert {task.stage for task in queued} == {Stage.SEGMENT, Stage.STYLIZE}
-    assert not queued & {TaskId(Stage.SEGMENT, 117), TaskId(Stage.SEGMENT, 244), ASSEMBLE_TASK}
+    assert not queued & {TaskId(Stage.SEGMENT, AT_CUT), TaskId(Stage.SEGMENT, INSIDE), ASSEMBLE_TASK}
     bench.queue[:] = [message for message in bench.queue if message.stage is Stage.SEGMENT]
     bench.step()
     bench.coordinator.advance(bench.job, TaskId(Stage.SEGMENT, 0))

@@ -90,7 +90,7 @@ def test_vgg19_paints_in_every_colour_and_at_every_scale(
     color: Color, scale: float, seeded_vgg19: Network, texture: Frame, stripes: Frame
 ) -> None:
     small = np.ascontiguousarray(texture[:32, :48])
-    params = Params(color=color, style_scale=scale, steps=1, backbone=Backbone.VGG19)
+    params = Params(color=color, style_scale=scale, steps=1, steps_next=2, backbone=Backbone.VGG19)
     artist = Painter(
         seeded_vgg19,
         params,
