@@ -57,11 +57,14 @@ def _leads(config: pytest.Config) -> bool:
 
 
 class _Shares(LoadScopeScheduling):
-    """Where two processes share the tests, all that start a farm run in one of them; unit tests go by their files."""
+    """Where two processes share the tests, all that start a farm run in one of them; the others go by their files.
+
+    Those of deployment start a farm of their own, slowly and once, beside whatever else runs: so both end together.
+    """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "farm" if file.split("/")[1] in FARM_FOLDERS else file
+        return "farm" if file.split("/")[1] in FARM_FOLDERS and "/deploy/" not in file else file
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Shares:

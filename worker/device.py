@@ -7,6 +7,7 @@ import platform
 import resource
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 from farm.contract.errors import InvalidParameter
@@ -111,7 +112,6 @@ def versions() -> dict[str, str]:
     """What may make one worker's pixels differ from another's."""
     import cv2
     import torch
-    import torchvision
 
     from farm import __version__
 
@@ -119,7 +119,7 @@ def versions() -> dict[str, str]:
         "farm": __version__,
         "python": platform.python_version(),
         "torch": torch.__version__,
-        "torchvision": torchvision.__version__,
+        "torchvision": version("torchvision"),  # to import it would take longer than torch itself
         "opencv": cv2.__version__,
     }
 

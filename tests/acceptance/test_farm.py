@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from farm.client import Farm, Job
 from farm.contract import keys
 from farm.contract.codec import from_json
 from farm.contract.messages import Manifest, Stage, TaskId
+from farm.contract.params import Params
 from farm.contract.plan import Plan
 from farm.contract.spec import Codec, Output
 from farm.contract.states import JobState, TaskState
@@ -63,8 +65,12 @@ def stylized(job: Job) -> dict[str, bytes]:
     return {key.removeprefix(prefix): job.farm.store.get(key) for key in job.farm.store.list(prefix + "stylized/")}
 
 
-def painted(farm: Farm, clip: Path, **how: Any) -> Job:
-    job = farm.submit(clip, "swirl", params=QUICK, **how)
+CARRIED = replace(QUICK, steps_next=0)
+"""For long films: after the anchors, frames are carried and not painted."""
+
+
+def painted(farm: Farm, clip: Path, params: Params = QUICK, **how: Any) -> Job:
+    job = farm.submit(clip, "swirl", params=params, **how)
     job.wait(timeout_s=WAIT_S)
     return job
 
@@ -119,7 +125,7 @@ def test_two_workers_share_one_job(farm: Farm, tmp_path: Path) -> None:
 def test_a_film_is_encoded_in_segments_while_it_is_painted(farm: Farm, tmp_path: Path) -> None:
     """The whole farm, and a film of three segments: encoded in time, joined without a seam, and cleared away."""
     clip = make_clip(tmp_path / "long.mp4", frames=294, audio="aac", vfr=True, cuts=(100,))
-    job = painted(farm, clip.path, size_px=48, chunk_frames=24)
+    job = painted(farm, clip.path, CARRIED, size_px=48, chunk_frames=24)
     done = manifests(job)
     plan = from_json(Plan, farm.store.get(keys.plan(job.name)))
     joins = [segment.start for segment in segments(plan)]

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -66,3 +67,9 @@ def test_a_gpu_that_is_not_there_is_named_with_the_cure(tmp_path: Path) -> None:
 
 def test_versions_name_what_may_change_a_pixel() -> None:
     assert set(versions()) == {"farm", "python", "torch", "torchvision", "opencv"}
+
+
+def test_a_version_costs_no_import(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Importing torchvision takes longer than torch: a worker would start later for a few digits."""
+    monkeypatch.setitem(sys.modules, "torchvision", None)
+    assert versions()["torchvision"][0].isdigit()
