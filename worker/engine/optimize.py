@@ -10,12 +10,14 @@ from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.optim.adam import adam
 
 from farm.contract.params import Optimizer
 from worker.engine.losses import PHASES
 from worker.engine.objective import Objective
 
 ADAM_BETAS = (0.9, 0.99)
+ADAM_EPS = 1e-8
 FINAL_RATE = 0.1
 LBFGS_HISTORY = 20
 LBFGS_EVALUATIONS = 10
@@ -54,15 +56,20 @@ def optimized(
 def _adam(
     pixels: Tensor, objective: Objective, learning_rate: float, steps: int, pace: Tensor | None
 ) -> Callable[[int], Tensor]:
-    adam = torch.optim.Adam([pixels], lr=learning_rate, betas=ADAM_BETAS)
+    """Torch's own arithmetic without its class, whose first use imports the compiler: longer than torch itself."""
+    mean, square, count = torch.zeros_like(pixels), torch.zeros_like(pixels), torch.zeros(())
 
     def step(done: int) -> Tensor:
-        for group in adam.param_groups:
-            group["lr"] = learning_rate * decay(done, steps)
         terms = objective.descend(pixels, PHASES[(done - steps) % len(PHASES)])
         before = None if pace is None else pixels.detach().clone()
-        adam.step()
+        gradient = pixels.grad
+        assert gradient is not None
         with torch.no_grad():
+            adam(
+                [pixels], [gradient], [mean], [square], [], [count], amsgrad=False, beta1=ADAM_BETAS[0],
+                beta2=ADAM_BETAS[1], lr=learning_rate * decay(done, steps), weight_decay=0.0, eps=ADAM_EPS,
+                maximize=False,
+            )  # fmt: skip
             if before is not None and pace is not None:
                 pixels.copy_(before.lerp_(pixels, pace))
             pixels.clamp_(0, 1)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -11,7 +14,7 @@ from farm.contract.params import Optimizer, Params
 from worker.engine import Frame, Network
 from worker.engine.losses import PHASES, framed, losses_by_name, style_grams
 from worker.engine.objective import Objective
-from worker.engine.optimize import FINAL_RATE, decay, optimized
+from worker.engine.optimize import ADAM_BETAS, FINAL_RATE, decay, optimized
 from worker.engine.pixels import image_from_frame, tensor_from_image
 
 
@@ -99,3 +102,34 @@ def test_half_the_pace_is_half_the_learning_rate(content: torch.Tensor, objectiv
     paced, _ = optimized(inside, objective, steps=3, optimizer=Optimizer.ADAM, learning_rate=0.02, pace=pace)
     slower, _ = optimized(inside, objective, steps=3, optimizer=Optimizer.ADAM, learning_rate=0.01)
     assert torch.allclose(paced, slower, atol=1e-5)
+
+
+PAINTED = """
+import sys
+import numpy as np
+from farm.contract.params import Params
+from worker.engine import stylize
+
+picture = np.random.default_rng(0).integers(0, 256, (32, 48, 3), dtype=np.uint8)
+stylize(picture, picture, Params(steps=2))
+print([name for name in ("torch._dynamo", "sympy", "torchvision") if name in sys.modules])
+"""
+
+
+def test_a_new_process_paints_without_the_compiler_or_torchvision() -> None:
+    """Either takes longer to import than torch itself, and each new worker would wait for it before its first step."""
+    ended = subprocess.run([sys.executable, "-c", PAINTED], capture_output=True, text=True, timeout=120, check=True)
+    assert ended.stdout.strip() == "[]"
+
+
+def test_adam_is_torchs(content: torch.Tensor, objective: Objective) -> None:
+    painted, _ = optimized(content, objective, steps=5, optimizer=Optimizer.ADAM, learning_rate=0.03)
+    pixels = content.clone().requires_grad_()
+    adam = torch.optim.Adam([pixels], lr=0.03, betas=ADAM_BETAS)
+    for done in range(1, 6):
+        adam.param_groups[0]["lr"] = 0.03 * decay(done, 5)
+        objective.descend(pixels, PHASES[(done - 5) % len(PHASES)])
+        adam.step()
+        with torch.no_grad():
+            pixels.clamp_(0, 1)
+    assert torch.equal(painted, pixels.detach())
