@@ -284,7 +284,7 @@ def _first(run: Run, studio: Studio, start: int) -> Painted:
     if run.spec.params.coherence is Coherence.LEGACY:
         with run.span("paint"):
             return painter.paint_still(content, on_step=checking(run))
-    later = _opening(run, clip, start)
+    later = _opening(run, clip, start, studio.machine)
     with run.span("paint"):
         painted = painter.paint_first(content if later is None else later.content, on_step=checking(run))
     if later is None:
@@ -296,7 +296,7 @@ def _first(run: Run, studio: Studio, start: int) -> Painted:
     return replace(first, steps=painted.steps + first.steps)
 
 
-def _opening(run: Run, clip: Clip, start: int) -> Opening | None:
+def _opening(run: Run, clip: Clip, start: int, machine: Machine) -> Opening | None:
     shot = next(item for item in run.plan.shots if item.start <= start < item.stop)
     source = _timed(run, clip.frames(start, min(shot.stop, start + OPENING_FRAMES)))
 
@@ -306,7 +306,7 @@ def _opening(run: Run, clip: Clip, start: int) -> Opening | None:
             yield content
 
     with run.span("flow"):
-        return opening(checked(), run.spec.params.flow)
+        return opening(checked(), run.spec.params.flow, machine)
 
 
 def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:

@@ -8,14 +8,16 @@ back to the shot's beginning.
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain, pairwise
 
 import numpy as np
 
 from farm.contract.params import FlowMethod
-from farm.motion import Trust, blank, camera_shift, contrast, flow_pair, inside, luma, round_trip
-from worker.engine.flow import Carried, carried_by, composed
-from worker.engine.machine import ONE_CORE, Machine
+from farm.motion import LEAST_CONTRAST, Trust, blank, contrast, flow_pair, inside, luma, round_trip
+from worker.engine.flow import Carried, Motion, carried_by, composed, still
+from worker.engine.machine import ONE_CORE, Machine, spread
 from worker.engine.pixels import Flow, Frame
 from worker.engine.warp import sampled
 
@@ -43,22 +45,45 @@ class Opening:
         return carried_by(painted, self.flow_sl, self.trusted & inside(self.flow_sl), machine)
 
 
-def opening(contents: Iterator[Frame], method: FlowMethod = FlowMethod.DIS) -> Opening | None:
+def opening(
+    contents: Iterator[Frame], method: FlowMethod = FlowMethod.DIS, machine: Machine = ONE_CORE
+) -> Opening | None:
     """How the shot `contents` fades in; None where it does not, or shows nothing at all."""
-    before = next(contents)
-    size_hw = before.shape[:2]
-    flow, trust = np.zeros((*size_hw, 2), np.float32), np.ones(size_hw, np.bool_)
-    frames = seen = 0
-    for now in contents:
-        one, other = luma(before), luma(now)
-        if not blank(one):
-            if seen == FADE_FRAMES or contrast(other) <= STEADY * contrast(one):
+    first = shown = next(contents)
+    flow, trust = np.zeros((*first.shape[:2], 2), np.float32), np.ones(first.shape[:2], np.bool_)
+    frames = 0
+
+    def step(pair: tuple[Frame, Frame]) -> tuple[Frame, Motion | None]:
+        return pair[1], _way(*pair, method)
+
+    with closing(spread(step, _brighter(first, contents), machine.threads)) as steps:
+        for now, motion in steps:
+            if motion is None:
                 break
-            back, forth = flow_pair(one, other, method, camera_shift(other, one))
-            if contrast(other) <= STEADY * contrast(sampled(one.astype(np.float32), back).astype(np.uint8)):
-                break
-            closed = round_trip(forth, back)
-            trust &= sampled(closed.astype(np.float32), flow) > 0.5
-            flow, seen = composed(flow, forth), seen + 1
-        before, frames = now, frames + 1
-    return Opening(frames, before, flow, trust) if frames and not blank(luma(before)) else None
+            trust &= sampled(motion.trusted.astype(np.float32), flow) > 0.5
+            flow = composed(flow, motion.flow_ba)
+            shown, frames = now, frames + 1
+    return Opening(frames, shown, flow, trust) if frames and not blank(luma(shown)) else None
+
+
+def _brighter(first: Frame, contents: Iterator[Frame]) -> Iterator[tuple[Frame, Frame]]:
+    """Pairs of frames, as long as the second shows more than the first, or the first nothing."""
+    seen = 0
+    for before, now in pairwise(chain([first], contents)):
+        one, other = contrast(luma(before)), contrast(luma(now))
+        if one >= LEAST_CONTRAST:
+            if seen == FADE_FRAMES or other <= STEADY * one:
+                return
+            seen += 1
+        yield before, now
+
+
+def _way(before: Frame, now: Frame, method: FlowMethod) -> Motion | None:
+    """The motion from `now` back to `before`, on the pixels of `before`; None where what both show does not grow."""
+    one, other = luma(before), luma(now)
+    if blank(one):
+        return still(one.shape)
+    back, forth = flow_pair(one, other, method)
+    if contrast(other) <= STEADY * contrast(sampled(one.astype(np.float32), back).astype(np.uint8)):
+        return None
+    return Motion(forth, round_trip(forth, back))

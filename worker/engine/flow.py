@@ -85,7 +85,7 @@ def motion_between(content_before: Frame, content_now: Frame, method: FlowMethod
     """
     before, now = luma(content_before), luma(content_now)
     if blank(before) or blank(now):
-        return _still(before.shape)
+        return still(before.shape)
     shift = camera_shift(now, before)
     flow_ba, flow_ab = flow_pair(before, now, method, shift)
     trusted = consistent(flow_ba, flow_ab)
@@ -138,12 +138,13 @@ def flow_steps(
     def step(frames: tuple[Frame, Frame]) -> Motion:
         before, now = luma(frames[0]), luma(frames[1])
         if blank(before) or blank(now):
-            return _still(before.shape)
+            return still(before.shape)
         flow_ba, flow_ab = flow_pair(before, now, method)
         return Motion(flow_ba, round_trip(flow_ba, flow_ab))
 
     return spread(step, pairwise(contents), machine.threads)
 
 
-def _still(size_hw: tuple[int, ...]) -> Motion:
+def still(size_hw: tuple[int, ...]) -> Motion:
+    """No motion, trusted everywhere."""
     return Motion(np.zeros((*size_hw, 2), np.float32), np.ones(size_hw, np.bool_))

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from farm.contract.params import FlowMethod
-from worker.engine import Frame
+from worker.engine import Frame, Machine
 from worker.engine.fade import opening
 from worker.engine.flow import carry, carry_far
 
@@ -50,6 +50,15 @@ def test_a_painting_is_carried_back_to_the_first_frame_in_its_place(texture: Fra
     assert trusted[:, 12:-4].mean() > 0.9
     assert not trusted[:, : FADE - 3].any(), "what left the picture before the shot was there"
     assert np.abs(carried.image * 255 - wanted)[trusted].mean() < 5
+
+
+def test_several_threads_find_the_same_opening(texture: Frame) -> None:
+    one, several = (opening(iter(fading(texture)), machine=Machine(threads=threads)) for threads in (1, 4))
+    assert one is not None
+    assert several is not None
+    assert one.frames == several.frames
+    assert np.array_equal(one.flow_sl, several.flow_sl)
+    assert np.array_equal(one.trusted, several.trusted)
 
 
 @pytest.mark.parametrize("levels", [[1.0] * 6, [1.0, 0.8, 0.6, 0.4, 0.2, 0.0], [0.5, 0.52, 0.54, 0.56]], ids=str)
