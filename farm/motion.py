@@ -94,8 +94,10 @@ def flow_pair(
 ) -> tuple[Flow, Flow]:
     """Flow from `now` to `before` and back, each searched for around the camera's own motion.
 
-    `shift`: that motion, from `now` to `before`, where it is known.
+    `shift`: that motion, from `now` to `before`, where it is known. None at all where one of them shows nothing.
     """
+    if blank(before) or blank(now):
+        return np.zeros((*now.shape, 2), np.float32), np.zeros((*now.shape, 2), np.float32)
     x, y = camera_shift(now, before) if shift is None else shift
     return (
         flow_estimate(now, before, method, (x, y), broad=broad),

@@ -2,7 +2,7 @@
 
 Everything counts frames, not seconds, so a variable frame rate changes nothing. PySceneDetect's AdaptiveDetector holds
 a frame's change against that of its neighbours: a fast pan is no cut, and a fade to black and back is none either. So
-frames that show nothing are watched for, too: after them another shot begins, if another picture comes.
+frames that show nothing are watched for, too: with the last of them, where a picture comes after, a shot begins.
 """
 
 from __future__ import annotations

@@ -223,7 +223,7 @@ def test_ctrl_c_while_watching_leaves_the_job_and_says_how_to_end_it(
     assert watching.stdout is not None
     assert watching.stdout.readline().startswith(f"{job}: submitted")
     watching.send_signal(2)
-    _, said = watching.communicate(timeout=60)
+    _, said = watching.communicate(timeout=20)
     assert watching.returncode == 130
     assert said.splitlines()[-1] == f"{job} goes on; `farm watch {job}` follows it, `farm cancel {job}` ends it"
     assert run_farm(farm_settings, "list").stdout.splitlines()[1].split()[:2] == [job, "submitted"]

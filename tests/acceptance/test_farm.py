@@ -32,9 +32,9 @@ from farm.segments import segments
 from farm.stack import Stack
 from farm.status import JobStatus
 
-WAIT_S = 200.0
+WAIT_S = 90.0
 
-pytestmark = pytest.mark.timeout(260)
+pytestmark = pytest.mark.timeout(150)
 
 
 def times(path: Path) -> tuple[list[Fraction], list[tuple[int, int]]]:

@@ -16,7 +16,7 @@ import numpy as np
 
 from farm.contract.params import FlowMethod
 from farm.motion import LEAST_CONTRAST, Trust, blank, contrast, flow_pair, inside, luma, round_trip
-from worker.engine.flow import Carried, Motion, carried_by, composed, still
+from worker.engine.flow import Carried, Motion, carried_by, composed
 from worker.engine.machine import ONE_CORE, Machine, spread
 from worker.engine.pixels import Flow, Frame
 from worker.engine.warp import sampled
@@ -81,9 +81,7 @@ def _brighter(first: Frame, contents: Iterator[Frame]) -> Iterator[tuple[Frame, 
 def _way(before: Frame, now: Frame, method: FlowMethod) -> Motion | None:
     """The motion from `now` back to `before`, on the pixels of `before`; None where what both show does not grow."""
     one, other = luma(before), luma(now)
-    if blank(one):
-        return still(one.shape)
     back, forth = flow_pair(one, other, method)
-    if contrast(other) <= STEADY * contrast(sampled(one.astype(np.float32), back).astype(np.uint8)):
+    if not blank(one) and contrast(other) <= STEADY * contrast(sampled(one.astype(np.float32), back).astype(np.uint8)):
         return None
     return Motion(forth, round_trip(forth, back))

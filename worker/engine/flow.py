@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 
 from farm.contract.params import FlowMethod
-from farm.motion import Trust, blank, camera_shift, consistent, flow_pair, inside, luma, round_trip
+from farm.motion import Trust, camera_shift, consistent, flow_pair, inside, luma, round_trip
 from worker.engine.contrast import crisp_warp
 from worker.engine.machine import ONE_CORE, Machine, spread
 from worker.engine.pixels import Flow, Frame, Image, Mask, image_from_frame
@@ -84,8 +84,6 @@ def motion_between(content_before: Frame, content_now: Frame, method: FlowMethod
     Where a frame shows nothing, the painting stands still.
     """
     before, now = luma(content_before), luma(content_now)
-    if blank(before) or blank(now):
-        return still(before.shape)
     shift = camera_shift(now, before)
     flow_ba, flow_ab = flow_pair(before, now, method, shift)
     trusted = consistent(flow_ba, flow_ab)
@@ -136,15 +134,7 @@ def flow_steps(
     """Of each of `contents` but the first: motion from the one before, trusted where the way there and back closes."""
 
     def step(frames: tuple[Frame, Frame]) -> Motion:
-        before, now = luma(frames[0]), luma(frames[1])
-        if blank(before) or blank(now):
-            return still(before.shape)
-        flow_ba, flow_ab = flow_pair(before, now, method)
+        flow_ba, flow_ab = flow_pair(luma(frames[0]), luma(frames[1]), method)
         return Motion(flow_ba, round_trip(flow_ba, flow_ab))
 
     return spread(step, pairwise(contents), machine.threads)
-
-
-def still(size_hw: tuple[int, ...]) -> Motion:
-    """No motion, trusted everywhere."""
-    return Motion(np.zeros((*size_hw, 2), np.float32), np.ones(size_hw, np.bool_))
