@@ -25,6 +25,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from farm.ledger import WorkerInfo
 from farm.redis_ledger import RedisLedger
+from farm.stack.parts import sockets_of
 from farm.stack.process import free_ports
 
 ROOT = Path(__file__).parents[3]
@@ -123,8 +124,12 @@ def seaweed(
         except (ClientError, BotoCoreError):
             return False
 
-    with running(command, environ, has_bucket, folder / "log") as process:
-        yield process, ports
+    try:
+        with running(command, environ, has_bucket, folder / "log") as process:
+            yield process, ports
+    finally:
+        for path in sockets_of(ports):
+            path.unlink(missing_ok=True)
 
 
 def status(port: int, path: str) -> int:
