@@ -50,7 +50,7 @@ def measure_exactly(job: Job, path: Path, known: Iterator[Motion | None], agains
         shots=plan.shots,
         boundaries=seam_windows(plan),
         style_losses=style_losses(manifests_of(job), plan),
-        judge=known,
+        motions=known,
         reference=None if against is None else read_final_frames(store, against.name, plan_of(against)),
     )
 

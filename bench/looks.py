@@ -16,9 +16,8 @@ from farm import video
 from farm.client import Job
 from farm.contract import keys
 from farm.contract.codec import from_json
-from farm.contract.params import Params
 from farm.frames import FinalFrames
-from farm.measure.flow import EstimatedMotion, other_method
+from farm.measure.flow import EstimatedMotion
 from farm.measure.report import PictureReport
 from farm.motion import places
 from farm.png import png_read
@@ -79,7 +78,7 @@ def unexplained(source: Sequence[Frame], painted: Sequence[Frame]) -> list[Frame
     """Per frame, the change against the frame before that the source's motion does not explain; the first is black."""
     changes = [np.zeros_like(painted[0])]
     with ThreadPoolExecutor(2) as pool:
-        judge = EstimatedMotion(other_method(Params().flow), pool)
+        judge = EstimatedMotion(pool)
         for number in range(1, len(painted)):
             motion = judge.motion(source[number - 1], source[number], cut=False)
             assert motion is not None

@@ -44,8 +44,9 @@ def page(found: Findings, setting: Setting, strips: Iterable[Picture], plots: It
         f"`{setting.command}` writes this page.", "",
         *(f"- {line}" for line in setting.chosen), "",
         "## Bars", "", *verdict_table(bars(found)), "",
-        "E is the warping error, judged by a flow the painter did not use; excess is over the same frames of the same "
-        "shot painted in one piece. A window is a blend's frames and the first one after.", "",
+        "E is the warping error, judged by a flow the painter did not use: Lucas and Kanade's, and of synthetic clips "
+        "the exact one; excess is over the same frames of the same shot painted in one piece. A window is a blend's "
+        "frames and the first one after.", "",
         *_section("Seams", _seams(found), "E is that of the window frames over the frames inside, and over one piece."),
         *_section("Whole films", _films(found)),
         *_section(

@@ -25,7 +25,6 @@ from farm.measure import (
     PictureReport,
     film_report,
     joined,
-    other_method,
     plot,
     seam_windows,
 )
@@ -55,7 +54,7 @@ class SegmentWatcher:
         """First frame needed: the one before the segment, but at a cut, as no step over one is measured."""
         self._run = run
         self._contents = video.decode(source, index, self.start, segment.stop, (plan.width, plan.height), run.check)
-        self._film = FilmMeasurer(other_method(run.spec.params.flow), cuts, segment.start)
+        self._film = FilmMeasurer(cuts, segment.start)
         self._thread = ThreadPoolExecutor(1, thread_name_prefix="measure")
         self._pending: deque[Future[None]] = deque()
         self._failure: Exception | None = None
@@ -117,7 +116,6 @@ def _finished(run: Run, parts: Sequence[FrameFigures], style_losses: Mapping[int
     report = film_report(
         joined(parts),
         (plan.height, plan.width),
-        str(other_method(spec.params.flow)),
         shots=plan.shots,
         boundaries=seam_windows(plan),
         style_losses=style_losses,

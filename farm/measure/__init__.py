@@ -11,7 +11,7 @@
 from farm.measure.chart import plot
 from farm.measure.clips import measure_clips
 from farm.measure.film import FilmMeasurer, film_report, measure_film, seam_windows
-from farm.measure.flow import Motion, other_method
+from farm.measure.flow import Motion
 from farm.measure.jobs import measure_job, style_losses
 from farm.measure.report import FrameFigures, PictureReport
 from farm.measure.summary import joined
@@ -26,7 +26,6 @@ __all__ = [
     "measure_clips",
     "measure_film",
     "measure_job",
-    "other_method",
     "plot",
     "seam_windows",
     "style_losses",

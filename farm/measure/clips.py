@@ -9,7 +9,6 @@ from pathlib import Path
 
 from farm import shots, video
 from farm.contract.errors import InvalidInput
-from farm.contract.params import FlowMethod
 from farm.contract.plan import FrameRange
 from farm.measure.film import OnFrame, measure_film
 from farm.measure.report import PictureReport
@@ -47,7 +46,6 @@ def measure_clips(
     film: str | Path,
     *,
     against: str | Path | None = None,
-    judge: FlowMethod = FlowMethod.FARNEBACK,
     on_frame: OnFrame | None = None,
 ) -> PictureReport:
     """Measure the file `film` against its `source`; cuts are found in the source, boundaries are unknown.
@@ -63,7 +61,6 @@ def measure_clips(
         clip.frames(painted.size_wh),
         painted.frames(),
         shots=[FrameRange(start, stop) for start, stop in pairwise(edges)],
-        judge=judge,
         reference=other,
         on_frame=on_frame,
     )

@@ -11,7 +11,6 @@ import cv2
 import numpy as np
 
 from farm.contract.errors import InvalidInput
-from farm.contract.params import FlowMethod
 from farm.contract.plan import FrameRange, Plan
 from farm.measure import figures
 from farm.measure.flow import EXACT, EstimatedMotion, Judge, KnownMotion, Motion
@@ -20,7 +19,7 @@ from farm.measure.summary import Tally, summarized
 from farm.motion import Frame, Trust
 
 MAX_SIDE_PX = 640
-"""Larger films are measured at this longer side: Farneback's time grows with the pixels."""
+"""Larger films are measured at this longer side: the time it takes to find motion grows with the pixels."""
 UNBLENDED_WINDOW_FRAMES = 6
 """Length of a boundary's window where no blend gives it one."""
 THREADS = 2
@@ -50,7 +49,7 @@ def measure_film(
     shots: Sequence[Range] | None = None,
     boundaries: Sequence[Range] = (),
     style_losses: Mapping[int, float] | None = None,
-    judge: FlowMethod | Iterable[Motion | None] = FlowMethod.FARNEBACK,
+    motions: Iterable[Motion | None] | None = None,
     reference: Iterable[Frame] | None = None,
     on_frame: OnFrame | None = None,
 ) -> PictureReport:
@@ -58,11 +57,11 @@ def measure_film(
 
     Frames are `(H, W, 3) uint8 sRGB`; sources of another size are scaled to the painted frames'. `shots`: frame
     ranges between cuts (None: one shot); `boundaries`: the windows `[s, s+K)` of the blends; `style_losses` by frame;
-    `judge`: the flow method, not the painter's own, or the exact motions, one for each frame but the first, None at
-    cuts; `reference`: the same film painted in one chunk per shot. InvalidInput where the films differ in length.
+    `motions`: the exact ones, if known, one for each frame but the first, None at cuts, else they are estimated;
+    `reference`: the same film painted in one chunk per shot. InvalidInput where the films differ in length.
     """
     cuts = {shot.start for shot in shots} if shots is not None else set()
-    with FilmMeasurer(judge, cuts) as film:
+    with FilmMeasurer(cuts, motions=motions) as film:
         for source, painted, other in _together(source_frames, painted_frames, reference):
             film.add(source, painted, other)
             if on_frame:
@@ -73,12 +72,14 @@ def measure_film(
 class FilmMeasurer:
     """Takes a film's frames in order, and has its figures at the end. Context manager: it holds threads.
 
-    It may begin at any frame `start`; `lead_in` then gives it the one before.
+    It may begin at any frame `start`; `lead_in` then gives it the one before. `motions`: the exact ones, if known.
     """
 
-    def __init__(self, judge: FlowMethod | Iterable[Motion | None], cuts: Iterable[int] = (), start: int = 0) -> None:
+    def __init__(
+        self, cuts: Iterable[int] = (), start: int = 0, *, motions: Iterable[Motion | None] | None = None
+    ) -> None:
         self._pool = ThreadPoolExecutor(THREADS, thread_name_prefix="measure")
-        self._judge: Judge = EstimatedMotion(judge, self._pool) if isinstance(judge, FlowMethod) else KnownMotion(judge)
+        self._judge: Judge = EstimatedMotion(self._pool) if motions is None else KnownMotion(motions)
         self._cuts = frozenset(cuts)
         self._start = start
         self._size_hw = self._measured_hw = (0, 0)
@@ -172,7 +173,7 @@ class FilmMeasurer:
 def film_report(
     measured: FrameFigures,
     size_hw: tuple[int, int],
-    judge: str,
+    judge: str = EstimatedMotion.name,
     *,
     shots: Sequence[Range] | None = None,
     boundaries: Sequence[Range] = (),

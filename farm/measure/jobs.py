@@ -15,7 +15,6 @@ from farm.contract.plan import Plan
 from farm.frames import read_final_frames
 from farm.measure.clips import reference_frames
 from farm.measure.film import OnFrame, measure_film, seam_windows
-from farm.measure.flow import other_method
 from farm.measure.report import PictureReport
 from farm.media import MediaCache
 from farm.motion import Frame
@@ -44,7 +43,6 @@ def measure_job(job: Job, *, against: Job | str | Path | None = None, on_frame: 
         shots=plan.shots,
         boundaries=seam_windows(plan),
         style_losses=style_losses(_manifests(job), plan),
-        judge=other_method(spec.params.flow),
         reference=_reference(job, plan, against),
         on_frame=on_frame,
     )

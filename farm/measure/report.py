@@ -110,7 +110,7 @@ class PictureReport:
     height: int
     measured_width: int  # what it was measured at
     measured_height: int
-    judge: str  # the flow it was judged with: farneback, dis, exact
+    judge: str  # the flow it was judged with: lucas-kanade, exact
     error: Spread | None  # None for a film of single frames between cuts
     flat_error: Spread | None
     detail: Spread

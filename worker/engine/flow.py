@@ -5,7 +5,7 @@ Over many frames, flows are composed and the painting is warped once, not once p
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -76,7 +76,14 @@ def carry(
 
 
 def motion_between(content_before: Frame, content_now: Frame, method: FlowMethod = FlowMethod.DIS) -> Motion:
-    """The motion from one source frame to the next.
+    """The motion from one source frame to the next, as far as what was occluded and moves apart can be told from it."""
+    return _motion(content_before, content_now, method, consistent)
+
+
+def _motion(
+    content_before: Frame, content_now: Frame, method: FlowMethod, holds: Callable[[Flow, Flow], Trust]
+) -> Motion:
+    """The motion, trusted where the check `holds` for the flow to the frame before and the one back.
 
     Differs: where the check does not trust DIS, a broader DIS is asked that sees more of the picture at once, and is
     trusted where the check holds for it, and the source looks there as it says. In dim or flat places, where nothing
@@ -86,11 +93,11 @@ def motion_between(content_before: Frame, content_now: Frame, method: FlowMethod
     before, now = luma(content_before), luma(content_now)
     shift = camera_shift(now, before)
     flow_ba, flow_ab = flow_pair(before, now, method, shift)
-    trusted = consistent(flow_ba, flow_ab)
+    trusted = holds(flow_ba, flow_ab)
     if method is not FlowMethod.DIS or trusted.all():
         return Motion(flow_ba, trusted)
     broad_ba, broad_ab = flow_pair(before, now, method, shift, broad=True)
-    held = consistent(broad_ba, broad_ab) & alike(content_before, content_now, broad_ba)
+    held = holds(broad_ba, broad_ab) & alike(content_before, content_now, broad_ba)
     return Motion(np.where(trusted[..., None], flow_ba, broad_ba), trusted | held)
 
 
@@ -134,7 +141,6 @@ def flow_steps(
     """Of each of `contents` but the first: motion from the one before, trusted where the way there and back closes."""
 
     def step(frames: tuple[Frame, Frame]) -> Motion:
-        flow_ba, flow_ab = flow_pair(luma(frames[0]), luma(frames[1]), method)
-        return Motion(flow_ba, round_trip(flow_ba, flow_ab))
+        return _motion(*frames, method, round_trip)
 
     return spread(step, pairwise(contents), machine.threads)

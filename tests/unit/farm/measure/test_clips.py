@@ -9,7 +9,6 @@ import synthetic
 from clips import make_clip
 
 from farm.contract.errors import InvalidClip, InvalidInput
-from farm.contract.params import FlowMethod
 from farm.measure import measure_clips
 
 SIZE = (96, 64)
@@ -21,9 +20,9 @@ def test_cuts_are_found_in_the_source_and_the_film_sets_the_size(tmp_path: Path)
     small = (frame[::2, ::2] for frame in clip.frames())
     make_clip(tmp_path / "film.mp4", frames=32, size=SIZE, pictures_from=small)
     counted: list[int] = []
-    report = measure_clips(tmp_path / "clip.mp4", tmp_path / "film.mp4", judge=FlowMethod.DIS, on_frame=counted.append)
+    report = measure_clips(tmp_path / "clip.mp4", tmp_path / "film.mp4", on_frame=counted.append)
     assert [(shot.start, shot.stop) for shot in report.shots] == [(0, 16), (16, 32)]
-    assert (report.width, report.height, report.judge, report.seams) == (*SIZE, "dis", ())
+    assert (report.width, report.height, report.judge, report.seams) == (*SIZE, "lucas-kanade", ())
     assert report.frames.error[16] is None
     assert counted == list(range(1, 33))
 

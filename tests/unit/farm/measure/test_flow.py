@@ -10,8 +10,7 @@ import pytest
 import synthetic
 
 from farm.contract.errors import InvalidParameter
-from farm.contract.params import FlowMethod
-from farm.measure.flow import EstimatedMotion, KnownMotion, Motion, other_method
+from farm.measure.flow import EstimatedMotion, KnownMotion, Motion
 
 SIZE = (160, 96)
 
@@ -26,17 +25,11 @@ def uniform(x: float, y: float, size_hw: tuple[int, int] = (8, 12)) -> np.ndarra
     return np.full((*size_hw, 2), (x, y), np.float32)
 
 
-def test_a_film_is_judged_with_the_method_it_was_not_painted_with() -> None:
-    assert other_method(FlowMethod.DIS) is FlowMethod.FARNEBACK
-    assert other_method(FlowMethod.FARNEBACK) is FlowMethod.DIS
-
-
-@pytest.mark.parametrize("method", FlowMethod)
 @pytest.mark.parametrize("step_px", [3.0, 2.5, 40.0])
-def test_a_pan_is_found_and_trusted_however_fast(method: FlowMethod, step_px: float, pool: ThreadPoolExecutor) -> None:
+def test_a_pan_is_found_and_trusted_however_fast(step_px: float, pool: ThreadPoolExecutor) -> None:
     clip = synthetic.pan(SIZE, 2, step_px)
     before, now = clip.frames()
-    motion, exact = EstimatedMotion(method, pool).motion(before, now, cut=False), clip.motion_at(1)
+    motion, exact = EstimatedMotion(pool).motion(before, now, cut=False), clip.motion_at(1)
     assert motion is not None
     assert exact is not None
     trusted = motion.trust & exact.trust
@@ -45,39 +38,35 @@ def test_a_pan_is_found_and_trusted_however_fast(method: FlowMethod, step_px: fl
     assert (motion.trust & ~exact.trust).sum() <= 0.02 * trusted.size  # what was not in the last frame is not trusted
 
 
-@pytest.mark.parametrize("method", FlowMethod)
-def test_zoom_and_rotation_are_found(method: FlowMethod, pool: ThreadPoolExecutor) -> None:
+def test_zoom_and_rotation_are_found(pool: ThreadPoolExecutor) -> None:
     clip = synthetic.zoom_rotation(SIZE, 10)
     frames = list(clip.frames())
-    motion, exact = EstimatedMotion(method, pool).motion(frames[8], frames[9], cut=False), clip.motion_at(9)
+    motion, exact = EstimatedMotion(pool).motion(frames[8], frames[9], cut=False), clip.motion_at(9)
     assert motion is not None
     assert exact is not None
     assert np.median(np.linalg.norm(motion.flow_ba - exact.flow_ba, axis=-1)[motion.trust]) < 0.15
 
 
-def test_what_was_covered_in_the_last_frame_is_hardly_trusted(pool: ThreadPoolExecutor) -> None:
-    """By DIS. Farneback's windows smooth over a bared sky: both ways agree, and what is bared counts as error."""
+def test_of_what_was_covered_in_the_last_frame_less_is_trusted(pool: ThreadPoolExecutor) -> None:
+    """Where an even sky was bared, both ways agree in part, and that counts as error, in every film alike."""
     clip = synthetic.layers((320, 180), 2, (0.0, -8.0))
     before, now = clip.frames()
-    motion, exact = EstimatedMotion(FlowMethod.DIS, pool).motion(before, now, cut=False), clip.motion_at(1)
+    motion, exact = EstimatedMotion(pool).motion(before, now, cut=False), clip.motion_at(1)
     assert motion is not None
     assert exact is not None
     assert motion.trust[exact.trust].mean() > 0.9
-    assert motion.trust[~exact.trust].mean() < 0.5
+    assert motion.trust[~exact.trust].mean() < 0.6  # 0.92 by Farneback
 
 
 def test_at_a_cut_there_is_no_motion(pool: ThreadPoolExecutor) -> None:
     before, now = synthetic.pan(SIZE, 2).frames()
-    assert EstimatedMotion(FlowMethod.DIS, pool).motion(before, now, cut=True) is None
+    assert EstimatedMotion(pool).motion(before, now, cut=True) is None
 
 
-@pytest.mark.parametrize("method", FlowMethod)
 @pytest.mark.parametrize("size_wh", [(16, 16), (33, 18)])
-def test_tiny_frames_have_flow_of_their_size(
-    method: FlowMethod, size_wh: tuple[int, int], pool: ThreadPoolExecutor
-) -> None:
+def test_tiny_frames_have_flow_of_their_size(size_wh: tuple[int, int], pool: ThreadPoolExecutor) -> None:
     frame = np.random.default_rng(0).integers(0, 256, (*size_wh[::-1], 3), dtype=np.uint8)
-    motion = EstimatedMotion(method, pool).motion(frame, frame, cut=False)
+    motion = EstimatedMotion(pool).motion(frame, frame, cut=False)
     assert motion is not None
     assert motion.flow_ba.shape == (*size_wh[::-1], 2)
     assert np.abs(motion.flow_ba).max() < 0.2  # nothing moved

@@ -29,7 +29,7 @@ def test_a_job_is_measured_with_its_plan_and_its_workers_losses(tmp_path: Path) 
     painted = paint_job(memory_farm(tmp_path), CLIP, tmp_path)
     painted.finish()
     report = measure_job(painted.job)
-    assert (report.frame_count, report.width, report.height, report.judge) == (24, 96, 64, "farneback")
+    assert (report.frame_count, report.width, report.height, report.judge) == (24, 96, 64, "lucas-kanade")
     assert [(seam.start, seam.stop) for seam in report.seams] == [(8, 12), (16, 20)]
     assert report.frames.style[7] == STYLE_LOSS
     assert report.frames.style[8] is None  # blended, and the blend painted nothing

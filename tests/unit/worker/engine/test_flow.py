@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from itertools import pairwise
+
 import cv2
 import numpy as np
 import synthetic
 
 from farm.contract.params import FlowMethod
-from farm.motion import consistent, flow_pair, luma, round_trip
+from farm.motion import consistent, flow_pair, inside, luma, round_trip
 from worker.engine import Frame, carry, carry_far
-from worker.engine.flow import LongFlow, alike, composed, motion_between
+from worker.engine.flow import LongFlow, alike, composed, flow_steps, motion_between
 
 METHODS = list(FlowMethod)
 
@@ -72,16 +75,17 @@ def test_a_painting_carried_over_one_frame_alone_is_itself(texture: Frame) -> No
     assert carried.mask.min() == 1
 
 
-def test_a_dim_noisy_pan_is_carried_nearly_whole_and_by_its_own_motion() -> None:
+def dim_pan(lefts: Iterable[int]) -> list[Frame]:
+    """Frames of a dim scene, its contrast 6 in steps of 1/255 beside noise of 3."""
     rng = np.random.default_rng(1)
     scene = cv2.GaussianBlur(rng.normal(size=(160, 240, 3)), (0, 0), 8)
-    scene *= 6 / scene.std()  # in steps of 1/255, beside noise of 3
+    scene *= 6 / scene.std()
+    seen = [110 + scene[8:152, left : left + 208] for left in lefts]
+    return [(one + rng.normal(scale=3.0, size=one.shape)).clip(0, 255).astype(np.uint8) for one in seen]
 
-    def camera(left: int) -> Frame:
-        seen = 110 + scene[8:152, left : left + 208]
-        return (seen + rng.normal(scale=3.0, size=seen.shape)).clip(0, 255).astype(np.uint8)
 
-    before, now = camera(10), camera(12)
+def test_a_dim_noisy_pan_is_carried_nearly_whole_and_by_its_own_motion() -> None:
+    before, now = dim_pan([10, 12])
     flow_ba, flow_ab = flow_pair(luma(before), luma(now), FlowMethod.DIS)
     fine, motion = consistent(flow_ba, flow_ab), motion_between(before, now)
     assert fine.mean() < 0.85  # two fine estimates do not agree
@@ -89,6 +93,22 @@ def test_a_dim_noisy_pan_is_carried_nearly_whole_and_by_its_own_motion() -> None
     added = motion.trusted & ~fine
     assert np.abs(motion.flow_ba - pan(144, 208, 2, 0))[added].mean() < 0.15
     assert np.array_equal(motion.flow_ba[fine], flow_ba[fine])
+
+
+def test_over_many_dim_noisy_frames_a_way_is_not_lost_frame_by_frame() -> None:
+    frames = dim_pan(range(8, 29, 2))
+    fine = LongFlow((144, 208))
+    for before, now in pairwise(frames):
+        flow_ba, flow_ab = flow_pair(luma(before), luma(now), FlowMethod.DIS)
+        fine.add(flow_ba, round_trip(flow_ba, flow_ab))
+    long = LongFlow((144, 208))
+    for motion in flow_steps(frames, FlowMethod.DIS):
+        long.add(motion.flow_ba, motion.trusted)
+    there = inside(pan(144, 208, 20, 0))
+    assert fine.trust[there].mean() < 0.3
+    assert long.trust[there].mean() > 0.9
+    fine_wrong, wrong = (np.linalg.norm(one.flow - pan(144, 208, 20, 0), axis=-1) for one in (fine, long))
+    assert wrong[there & long.trust].mean() < 1.1 * fine_wrong[there & fine.trust].mean()
 
 
 def test_what_comes_into_sight_is_hardly_trusted_more_for_a_broad_estimate() -> None:
