@@ -106,8 +106,8 @@ def alike(content_before: Frame, content_now: Frame, flow_ba: Flow) -> Trust:
 
     What was occluded does not, but for what looks like that which hid it.
     """
-    carried = sampled(image_from_frame(content_before), flow_ba)
-    apart = np.abs(carried - image_from_frame(content_now)).max(axis=2)
+    channels = cv2.split(cv2.absdiff(sampled(image_from_frame(content_before), flow_ba), image_from_frame(content_now)))
+    apart = cv2.max(cv2.max(channels[0], channels[1]), channels[2])  # NumPy's max over a pixel takes six times as long
     return np.asarray(cv2.GaussianBlur(apart, (0, 0), ALIKE_SIGMA_PX, borderType=cv2.BORDER_REFLECT_101) < ALIKE)
 
 
