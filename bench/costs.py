@@ -22,7 +22,7 @@ class Costs:
     first_s: float = 4.0  # a shot's first frame, coarse to fine
     anchor_s: float = 1.5  # an anchor with its lead-in, without the carrying
     frame_s: float = 0.3  # a frame that follows a painted one: decode, flow, paint, PNG
-    carry_frame_s: float = 0.13  # a frame of an anchor's way, decoded and its flow composed: a core's second, by 8
+    carry_frame_s: float = 0.17  # a frame of an anchor's way, decoded and its flow composed: 1.4 s of a core, by 8
     approach_frames: int = 24  # of a chunk, that are painted towards the next anchor
     settle_frame_s: float = 0.1  # a frame of a blend window
     task_s: float = 0.1  # a task's own overhead: claim, spec, manifest, log
