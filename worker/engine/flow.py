@@ -76,7 +76,7 @@ def carry(
 
 
 def motion_between(content_before: Frame, content_now: Frame, method: FlowMethod = FlowMethod.DIS) -> Motion:
-    """The motion from one source frame to the next, as far as what was occluded and moves apart can be told from it."""
+    """The motion from one source frame to the next: not trusted where it was occluded, nor where things move apart."""
     return _motion(content_before, content_now, method, consistent)
 
 
@@ -138,7 +138,10 @@ def carry_far(
 def flow_steps(
     contents: Iterable[Frame], method: FlowMethod, machine: Machine = ONE_CORE
 ) -> Generator[Motion, None, None]:
-    """Of each of `contents` but the first: motion from the one before, trusted where the way there and back closes."""
+    """Of each of `contents` but the first: motion from the one before, trusted where the way there and back closes.
+
+    Composed flows lose a place for good where one step is not trusted, so the broader estimate counts here, too.
+    """
 
     def step(frames: tuple[Frame, Frame]) -> Motion:
         return _motion(*frames, method, round_trip)

@@ -46,6 +46,51 @@ def test_a_pan_of_40_px_is_found_in_a_small_frame(method: FlowMethod) -> None:
     assert np.abs(flow_ba[trust] - (40, 0)).mean() < 0.3
 
 
+@pytest.mark.parametrize("method", FlowMethod)
+@pytest.mark.parametrize("step_px", [3.0, 2.5, 40.0])
+def test_a_pan_is_trusted_where_it_was_seen_however_fast(method: FlowMethod, step_px: float) -> None:
+    clip = synthetic.pan(SIZE, 2, step_px)
+    before, now = (luma(frame) for frame in clip.frames())
+    exact = clip.motion_at(1)
+    assert exact is not None
+    flow_ba, flow_ab = flow_pair(before, now, method)
+    trust = consistent(flow_ba, flow_ab)
+    both = trust & exact.trust
+    assert both.sum() > 0.85 * exact.trust.sum()
+    assert np.linalg.norm(flow_ba - exact.flow_ba, axis=-1)[both].mean() < 0.15
+    assert (trust & ~exact.trust).sum() <= 0.02 * both.size  # what was not in the last frame is not trusted
+
+
+@pytest.mark.parametrize("method", FlowMethod)
+def test_zoom_and_rotation_are_found(method: FlowMethod) -> None:
+    clip = synthetic.zoom_rotation(SIZE, 10)
+    before, now = (luma(frame) for frame in list(clip.frames())[8:])
+    exact = clip.motion_at(9)
+    assert exact is not None
+    flow_ba, flow_ab = flow_pair(before, now, method)
+    assert np.median(np.linalg.norm(flow_ba - exact.flow_ba, axis=-1)[consistent(flow_ba, flow_ab)]) < 0.15
+
+
+def test_what_was_covered_in_the_last_frame_is_hardly_trusted() -> None:
+    """By DIS. Farnebäck's windows smooth over a bared sky, and both ways agree."""
+    clip = synthetic.layers((320, 180), 2, (0.0, -8.0))
+    before, now = (luma(frame) for frame in clip.frames())
+    exact = clip.motion_at(1)
+    assert exact is not None
+    trust = consistent(*flow_pair(before, now, FlowMethod.DIS))
+    assert trust[exact.trust].mean() > 0.9
+    assert trust[~exact.trust].mean() < 0.5
+
+
+@pytest.mark.parametrize("method", FlowMethod)
+@pytest.mark.parametrize("size_wh", [(16, 16), (33, 18)])
+def test_tiny_frames_have_flow_of_their_size(method: FlowMethod, size_wh: tuple[int, int]) -> None:
+    gray = luma(np.random.default_rng(0).integers(0, 256, (*size_wh[::-1], 3), dtype=np.uint8))
+    flow = flow_estimate(gray, gray, method)
+    assert flow.shape == (*size_wh[::-1], 2)
+    assert np.abs(flow).max() < 0.2  # nothing moved
+
+
 @pytest.mark.parametrize("shift", [(7, 0), (-3, 5), (0, -11), (0, 0)])
 def test_the_camera_shift_is_where_most_of_the_picture_went(shift: tuple[int, int]) -> None:
     canvas = luma(next(synthetic.pan((200, 140), 1).frames()))
