@@ -138,6 +138,7 @@ def test_a_process_that_stopped_altogether_is_ended(bench: Bench) -> None:
 
 
 def test_a_process_that_dies_is_replaced(bench: Bench) -> None:
+    bench.settings = replace(bench.settings, stuck_s=60.0)  # its next task is silent for a second
     bench.start_worker()
     until(lambda: bench.pids)
     before = bench.pids
