@@ -32,6 +32,9 @@ DEPARTURE_FRAMES = 12
 way to go; at full pace it would go it in the first two frames after the boundary, and be seen to."""
 DEPARTURE_CALM = 0.2
 """How much of the pace is lost right after the anchor. More, and the strokes that carrying blurs are not taken back."""
+DEPARTURE_EXTRA = 0.5
+"""Share of the usual steps that is taken beyond them right after the anchor, which had few: by and by they make up for
+the painting that a film in motion had in the frames that were left out on the way to the anchor."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,7 +55,8 @@ class Approach:
         share = np.where(carried.mask > 0, step_share(left, len(self.views)), np.float32(1)) * trust
         image = mixture(image_from_frame(frame), carried.image, share.astype(np.float32), self.machine.device)
         mask = np.maximum(carried.mask, trust.astype(np.float32))
-        return Carried(image, mask, min(carried.pace, 1 - CALM * step_share(left, len(self.views))))
+        pace = min(carried.pace, 1 - CALM * step_share(left, len(self.views)))
+        return replace(carried, image=image, mask=mask, pace=pace)
 
 
 def approach(
@@ -78,8 +82,9 @@ def approach(
 
 
 def departing(carried: Carried, since: int) -> Carried:
-    """`carried` with the pace of a frame `since` frames after its chunk's anchor; 1 for the one right after it."""
-    return replace(carried, pace=min(carried.pace, 1 - DEPARTURE_CALM * (1 - _apart(since - 1, DEPARTURE_FRAMES))))
+    """`carried` with the pace and the steps of a frame `since` frames after its chunk's anchor, from 1 on."""
+    near = 1 - _apart(since - 1, DEPARTURE_FRAMES)
+    return replace(carried, pace=min(carried.pace, 1 - DEPARTURE_CALM * near), extra=DEPARTURE_EXTRA * near)
 
 
 def step_share(left: int, frames: int) -> float:

@@ -28,12 +28,14 @@ is meant in: noise and interpolation stay below it, an edge that came into sight
 class Carried:
     """A painting carried to another frame: `image (H, W, 3) float32 [0, 1]`, `mask (H, W) float32 [0, 1]`.
 
-    `pace`: size of the steps to go from here; 1 is the usual one.
+    `pace`: size of the steps to go from here; 1 is the usual one. `extra`: how many more there are on the finest level,
+    as a share of the usual number.
     """
 
     image: Image
     mask: Mask
     pace: float = 1.0
+    extra: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -183,7 +183,7 @@ class Painter:
         for level, size_hw in enumerate(sizes, start=1):
             pull = self._pull(carried, size_hw)
             finest = level == len(sizes)
-            level_steps = self._level_steps(steps, bare, carried=carried is not None, finest=finest)
+            level_steps = steps if carried is None else self._level_steps(steps, bare, carried.extra, finest=finest)
             picture, terms = optimized(
                 _covered(_scaled(picture, size_hw), pull),
                 self._objective(resized(content, size_hw), pull),
@@ -196,16 +196,15 @@ class Painter:
             steps_done += level_steps
         return Painted(self._palette.shown(picture, clip), _finite(losses_by_name(terms)), steps_done)
 
-    def _level_steps(self, steps: int, bare: float, *, carried: bool, finest: bool) -> int:
-        """Steps of one level; `bare` is the share without carried paint.
+    def _level_steps(self, steps: int, bare: float, extra: float, *, finest: bool) -> int:
+        """Steps of one level of a carried frame; `bare` is the share without carried paint, `extra` see `Carried`.
 
-        An anchor gets as many for it as any frame does: most of its own go to what is carried.
+        An anchor gets as many for what is bare as any frame does: most of its own go to what is carried.
         """
-        if not carried:
-            return steps
         usual = min(steps, self._params.steps_next)
         most = FINE_STEPS if finest else COARSE_STEPS
-        return steps - usual + round(usual * (1 + (most - 1) * min(1.0, bare / BARE_FULL)))
+        more = (most - 1) * min(1.0, bare / BARE_FULL) + (extra if finest else 0.0)
+        return steps - usual + round(usual * (1 + more))
 
     def _sizes(self, bare: float, *, carried: bool) -> list[SizeHW]:
         if bare < BARE_SHARE:

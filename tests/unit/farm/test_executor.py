@@ -351,11 +351,11 @@ def test_work_that_goes_on_after_the_grace_is_handed_back_and_its_process_ended(
 
 
 def test_slow_work_that_shows_signs_of_life_goes_on(tmp_path: Path) -> None:
-    bench = Bench(tmp_path, stuck_s=0.4)
+    bench = Bench(tmp_path, stuck_s=2.0)
 
     def slow(run: Run) -> Outcome:
-        for _ in range(10):
-            time.sleep(0.1)
+        for _ in range(15):
+            time.sleep(0.2)
             run.check()
         return Outcome()
 

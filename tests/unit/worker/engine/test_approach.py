@@ -9,7 +9,15 @@ import numpy as np
 import pytest
 
 from worker.engine import Carried, Frame
-from worker.engine.approach import DEPARTURE_CALM, DEPARTURE_FRAMES, Approach, approach, departing, step_share
+from worker.engine.approach import (
+    DEPARTURE_CALM,
+    DEPARTURE_EXTRA,
+    DEPARTURE_FRAMES,
+    Approach,
+    approach,
+    departing,
+    step_share,
+)
 
 LEFT_OF_PAN = 4
 
@@ -64,6 +72,14 @@ def test_a_chunk_that_comes_from_afar_finds_its_pace_slowly() -> None:
     assert paces == sorted(paces)
     assert paces[-2:] == [1.0, 1.0]
     assert departing(replace(carried, pace=0.1), 9).pace == 0.1  # never faster than the way to the next anchor allows
+
+
+def test_a_chunk_that_comes_from_afar_takes_more_steps_at_first() -> None:
+    carried = Carried(flat(0.5), np.ones((48, 48), np.float32))
+    extras = [departing(carried, since).extra for since in range(1, DEPARTURE_FRAMES + 3)]
+    assert extras[0] == pytest.approx(DEPARTURE_EXTRA)
+    assert extras == sorted(extras, reverse=True)
+    assert extras[-2:] == [0.0, 0.0]
 
 
 def test_what_comes_into_sight_is_painted_as_the_anchor_has_it() -> None:

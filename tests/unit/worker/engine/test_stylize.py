@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -90,6 +92,15 @@ def test_the_less_is_bare_the_fewer_more_steps_are_taken(network: Network, textu
     wide = np.tile(texture, (1, 2, 1))[:, :176]
     half_bare = Carried(np.zeros((80, 176, 3), np.float32), mask)
     assert painter(network, stripes, wide, Params(steps_next=2)).paint_next(wide, half_bare).steps == 5 + 4
+
+
+def test_extra_steps_are_taken_on_the_finest_level_alone(network: Network, texture: Frame, stripes: Frame) -> None:
+    wide = np.tile(texture, (1, 2, 1))[:, :176]
+    bare = Carried(np.zeros((80, 176, 3), np.float32), np.zeros((80, 176), np.float32), extra=0.5)
+    artist = painter(network, stripes, wide, Params(steps_next=2))
+    assert artist.paint_next(wide, bare).steps == 2 * (COARSE_STEPS + FINE_STEPS + 0.5)
+    covered = replace(bare, mask=np.ones((80, 176), np.float32))
+    assert artist.paint_next(wide, covered).steps == 2 * 1.5
 
 
 def test_progress_counts_every_step_of_every_level(network: Network, texture: Frame, stripes: Frame) -> None:
