@@ -32,7 +32,7 @@ DEPARTURE_FRAMES = 12
 way to go; at full pace it would go it in the first two frames after the boundary, and be seen to."""
 DEPARTURE_CALM = 0.2
 """How much of the pace is lost right after the anchor. More, and the strokes that carrying blurs are not taken back."""
-DEPARTURE_EXTRA = 0.5
+DEPARTURE_EXTRA = 1 / 3
 """Share of the usual steps that is taken beyond them right after the anchor, which had few: by and by they make up for
 the painting that a film in motion had in the frames that were left out on the way to the anchor."""
 
