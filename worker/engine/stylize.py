@@ -199,12 +199,12 @@ class Painter:
     def _level_steps(self, steps: int, bare: float, extra: float, *, finest: bool) -> int:
         """Steps of one level of a carried frame; `bare` is the share without carried paint, `extra` see `Carried`.
 
-        An anchor gets as many for what is bare as any frame does: most of its own go to what is carried.
+        An anchor gets as many for what is bare as any frame does: its own go to what is carried, on the finest level.
         """
-        usual = min(steps, self._params.steps_next)
-        most = FINE_STEPS if finest else COARSE_STEPS
-        more = (most - 1) * min(1.0, bare / BARE_FULL) + (extra if finest else 0.0)
-        return steps - usual + round(usual * (1 + more))
+        usual, bareness = min(steps, self._params.steps_next), min(1.0, bare / BARE_FULL)
+        if not finest:
+            return round(usual * (1 + (COARSE_STEPS - 1) * bareness))
+        return steps - usual + round(usual * (1 + (FINE_STEPS - 1) * bareness + extra))
 
     def _sizes(self, bare: float, *, carried: bool) -> list[SizeHW]:
         if bare < BARE_SHARE:
