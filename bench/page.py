@@ -85,14 +85,14 @@ def _pictures(title: str, pictures: Iterable[Picture]) -> list[str]:
 
 def _seams(found: Findings) -> list[str]:
     header = ("case", "boundaries", "E / inside", "max", "excess", "max", "detail", "min", "over one piece, min",
-              "style", "max")  # fmt: skip
+              "style", "max", "over one piece")  # fmt: skip
     rows = []
     for label, item in found.seams.items():
         if (seam := item.report.seam) is not None:
             figures = (
                 seam.error_ratio_mean, seam.error_ratio_max, seam.error_excess_mean, seam.error_excess_max,
                 seam.detail_ratio_mean, seam.detail_ratio_min, seam.detail_excess_min,
-                seam.style_ratio_mean, seam.style_ratio_max,
+                seam.style_ratio_mean, seam.style_ratio_max, item.style_over_whole,
             )  # fmt: skip
             rows.append((label, str(len(item.report.seams)), *(ratio(value) for value in figures)))
     return table(header, rows)
