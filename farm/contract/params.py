@@ -64,7 +64,12 @@ class Params:
     optimizer: Optimizer = _param(Optimizer.ADAM, "Optimiser of the pixels.")
     steps: int = _param(480, "Steps per pyramid level of a shot's first frame.", 1, 5000)
     steps_anchor: int = _param(48, "Steps of an anchor, at the end of its lead-in.", 1, 5000)
-    steps_next: int = _param(24, "Steps of a frame that follows a painted one; newly seen places get more.", 0, 5000)
+    steps_next: int = _param(
+        24,
+        "Steps of a frame that follows a painted one; newly seen places get more, and frames after an anchor.",
+        0,
+        5000,
+    )
     steps_settle: int = _param(
         20, "Most steps of a frame that a boundary's blend changed, by how much of it; 0 leaves it as mixed.", 0, 5000
     )

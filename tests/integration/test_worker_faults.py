@@ -185,7 +185,7 @@ def test_a_task_that_does_not_listen_is_handed_back_within_the_grace_and_the_wor
     (child,) = bench.pids
     tell(bench.workers[0].pid, signal.SIGTERM)
     bench.workers[0].wait(bench.settings.grace_s + 10)
-    until(lambda: not psutil.pid_exists(child), 5.0)
+    until(lambda: not psutil.pid_exists(child), 1.0)
     record = bench.ledger.task(JOB, task)
     assert (record.state, record.attempt, record.failed_on, record.error) == (TaskState.WAITING, 1, (), "")
     assert bench.ledger.leased(JOB, [task]) == set()
