@@ -4,7 +4,7 @@ VENV := .venv
 PY := $(VENV)/bin/python
 BIN := $(VENV)/bin
 SHELL_SCRIPTS := $(wildcard deploy/*.sh) .ci/run
-# Unit tests in one process, all that start a farm in another: see tests/conftest.py.
+# Two processes; what starts a farm runs in groups: see tests/conftest.py.
 SHARED := --numprocesses 2 --dist loadscope
 PYTEST_ARGS ?=
 BENCH ?=

@@ -24,6 +24,7 @@ class Costs:
     frame_s: float = 0.3  # a frame that follows a painted one: decode, flow, paint, PNG
     carry_frame_s: float = 0.17  # a frame of an anchor's way, decoded and its flow composed: 1.4 s of a core, by 8
     approach_frames: int = 24  # of a chunk, that are painted towards the next anchor
+    departure_s: float = 0.4  # more steps of the frames right after an anchor: 52 of the finest level in all
     settle_frame_s: float = 0.1  # a frame of a blend window
     task_s: float = 0.1  # a task's own overhead: claim, spec, manifest, log
     plan_chunk_s: float = 5e-6  # for each chunk of the plan, which a worker reads once
@@ -79,7 +80,7 @@ def keep(measured: Mapping[str, float], path: Path = MEASURED) -> None:
 
 
 FREE = Costs(
-    first_s=0, anchor_s=0, frame_s=0, carry_frame_s=0, approach_frames=24, settle_frame_s=0,
+    first_s=0, anchor_s=0, frame_s=0, carry_frame_s=0, approach_frames=24, departure_s=0, settle_frame_s=0,
     task_s=0, plan_chunk_s=0, straggle_sigma=0,
     coordinators=1, advance_s=0, advance_task_s=0,
     redis_op_s=0, redis_task_ops=0, redis_frame_ops=0, redis_advance_ops=0, redis_advance_task_s=0,

@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
+from threading import Event, Lock
 
 from bench.pace import Pace, afresh_factor, clock, units
 from farm import video
@@ -107,6 +107,7 @@ class Workshop:
         self._jobs: dict[Ask, Job] = {}
         self._workers = workers
         self._registering = Lock()
+        self._ending = Event()
 
     def widen(self, workers: int) -> None:
         """Go on with so many workers, each with as many threads as the first; as many jobs are painted at once."""
@@ -120,10 +121,20 @@ class Workshop:
         wanted = [ask for ask in dict.fromkeys(asks) if ask not in self._jobs]
         pace = Pace(sum(ask.work for ask in wanted))
         titles = [f"[{number}/{len(wanted)}] {ask.label}" for number, ask in enumerate(wanted, start=1)]
-        with ThreadPoolExecutor(self._workers, thread_name_prefix="jobs") as pool:
+        with ThreadPoolExecutor(self._workers, thread_name_prefix="jobs") as pool, self._ended_by_error():
             done = pool.map(lambda ask, title: self._painted(ask, title, pace), wanted, titles)
             self._jobs |= dict(zip(wanted, done, strict=True))
         return {ask: self._jobs[ask] for ask in asks}
+
+    @contextmanager
+    def _ended_by_error(self) -> Iterator[None]:
+        """On an error, and on Ctrl-C, nobody waits for the jobs under way: the farm keeps what they have."""
+        self._ending.clear()
+        try:
+            yield
+        except BaseException:
+            self._ending.set()
+            raise
 
     def known(self, ask: Ask) -> Job | None:
         """The job of `ask` where this farm has its film already; nothing is painted."""
@@ -177,6 +188,8 @@ class Workshop:
 
         def follow(status: JobStatus) -> None:
             nonlocal said_s
+            if self._ending.is_set():
+                raise FarmError(f"{job.name} was left before its end; the next run goes on with it", job=job.name)
             if time.monotonic() - said_s >= SAY_EVERY_S:
                 said_s = time.monotonic()
                 left_s = pace.left_s(work, status.fraction, (said_s - began_s) / self._workers)

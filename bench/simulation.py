@@ -107,7 +107,8 @@ def task_work_s(plan: Plan, costs: Costs) -> dict[TaskId, float]:
         work[TaskId(Stage.ANCHOR, start)] = costs.anchor_s + carry_s if linked else costs.first_s
         follow = len(chunk.frames) - 1  # its first frame is its anchor
         approach = min(costs.approach_frames, follow) if approached else 0
-        work[TaskId(Stage.STYLIZE, start)] = follow * costs.frame_s + approach * costs.carry_frame_s
+        depart_s = costs.departure_s if linked and follow else 0.0
+        work[TaskId(Stage.STYLIZE, start)] = follow * costs.frame_s + approach * costs.carry_frame_s + depart_s
     for boundary in plan.boundaries:
         work[TaskId(Stage.BLEND, boundary.start)] = len(boundary.frames) * costs.settle_frame_s
     return work

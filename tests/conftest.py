@@ -28,7 +28,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-FARM_FOLDERS = ("acceptance", "chaos", "hostile", "integration")
+FARMS = {"acceptance": "farm", "integration": "farm", "chaos": "harm", "hostile": "harm"}
+"""Folders of tests that start a farm, each with the group it runs in."""
 
 
 RUN = "FARMS_TEST_RUN"
@@ -57,14 +58,16 @@ def _leads(config: pytest.Config) -> bool:
 
 
 class _Shares(LoadScopeScheduling):
-    """Where two processes share the tests, all that start a farm run in one of them; the others go by their files.
+    """Where two processes share the tests, those that start a farm run in groups, each in one process and one after
+    the other; the others go by their files.
 
-    Those of deployment start a farm of their own, slowly and once, beside whatever else runs: so both end together.
+    Most of the farms' tests are one group, of more tests than any other and so the first. The second, and the files
+    of deployment, each with a farm of its own, run beside it when their turn comes: so both processes end together.
     """
 
     def _split_scope(self, nodeid: str) -> str:
         file = nodeid.partition("::")[0]
-        return "farm" if file.split("/")[1] in FARM_FOLDERS and "/deploy/" not in file else file
+        return file if "/deploy/" in file else FARMS.get(file.split("/")[1], file)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Shares:
@@ -73,8 +76,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> _Shares:
 
 @pytest.fixture(scope="session")
 def kept_styles(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder for built-in styles: a cache whose `styles` is a link to it has those of the whole test session."""
-    return tmp_path_factory.mktemp("styles")
+    """A folder for built-in styles, one for all processes that share the tests: see `tests/styled.py`."""
+    base = tmp_path_factory.getbasetemp()
+    folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "styles"
+    folder.mkdir(exist_ok=True)
+    return folder
 
 
 @pytest.fixture(autouse=True)

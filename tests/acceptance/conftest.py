@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from styled import styled_cache
 
 from farm.client import Farm
 from farm.contract.params import Params
@@ -20,9 +21,8 @@ QUICK = Params(steps=4, steps_anchor=3, steps_next=2, pyramid=1, blend_frames=3)
 @pytest.fixture(scope="session")
 def farm_stack(tmp_path_factory: pytest.TempPathFactory, kept_styles: Path) -> Iterator[Stack]:
     home = tmp_path_factory.mktemp("farm-home")
-    (home / "cache").mkdir()
-    (home / "cache/styles").symlink_to(kept_styles)
-    base = replace(Settings(home=home, cache_dir=home / "cache"), threads=2, lease_s=3.0, sweep_s=0.5, device="cpu")
+    cache = styled_cache(home, kept_styles)
+    base = replace(Settings(home=home, cache_dir=cache), threads=2, lease_s=3.0, sweep_s=0.5, device="cpu")
     stack = Stack(home, base)
     try:
         stack.up(workers=2, flower=True)

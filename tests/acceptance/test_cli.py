@@ -18,6 +18,7 @@ import av
 import psutil
 import pytest
 from clips import make_clip
+from styled import styled_cache
 
 from farm.settings import Settings
 from farm.stack import Stack
@@ -78,9 +79,7 @@ def shell(farm_stack: Stack, tmp_path: Path) -> Iterator[Shell]:
 @pytest.fixture
 def alone(tmp_path: Path, kept_styles: Path) -> Iterator[Shell]:
     """No farm is configured."""
-    (tmp_path / "cache").mkdir()
-    (tmp_path / "cache/styles").symlink_to(kept_styles)
-    cache = {"FARM_CACHE_DIR": str(tmp_path / "cache"), "FARM_HOME": "", "HOME": str(tmp_path)}
+    cache = {"FARM_CACHE_DIR": str(styled_cache(tmp_path, kept_styles)), "FARM_HOME": "", "HOME": str(tmp_path)}
     shell = Shell({**cache, "FARM_DEVICE": "cpu", "FARM_THREADS": "2"}, tmp_path)
     yield shell
     shell.close()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from chaos.tally import Tally
 from chaos.yard import Painted, Yard
+from styled import styled_cache
 
 TABLE = os.environ.get("CHAOS_TABLE", "")
 """Where the table goes, from the repository's root; empty: nowhere."""
@@ -23,8 +24,10 @@ def tally() -> Tally:
 
 
 @pytest.fixture(scope="session")
-def _yard(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Yard]:
-    one = Yard(tmp_path_factory.mktemp("yard"))
+def _yard(tmp_path_factory: pytest.TempPathFactory, kept_styles: Path) -> Iterator[Yard]:
+    home = tmp_path_factory.mktemp("yard")
+    styled_cache(home, kept_styles)
+    one = Yard(home)
     try:
         one.start_coordinator()
         for name in WORKERS:

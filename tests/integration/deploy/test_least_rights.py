@@ -22,6 +22,7 @@ import pytest
 import redis
 from clips import make_clip
 from running import running
+from styled import styled_cache
 
 from deploy import acl
 from farm.client import Farm
@@ -124,7 +125,7 @@ ORDERS = ("api/worker/shutdown/worker", "api/task/send-task/farm.sweep", "api/ta
 
 
 @pytest.fixture(scope="module")
-def run(server: Server, _store_service: Settings, tmp_path_factory: pytest.TempPathFactory) -> Run:
+def run(server: Server, _store_service: Settings, tmp_path_factory: pytest.TempPathFactory, kept_styles: Path) -> Run:
     """A coordinator, a worker, Flower and a client at work on two jobs, and a collection after them."""
     home = tmp_path_factory.mktemp("farm")
     base = replace(
@@ -134,7 +135,7 @@ def run(server: Server, _store_service: Settings, tmp_path_factory: pytest.TempP
         lease_s=3.0,
         sweep_s=0.5,
         visibility_timeout_s=60,
-        cache_dir=home / "cache",
+        cache_dir=styled_cache(home, kept_styles),
     )
     (port,) = free_ports(1)
     with server.connect("admin") as admin:

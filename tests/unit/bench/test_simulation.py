@@ -14,7 +14,7 @@ from farm.contract.params import Coherence
 from farm.coordinator.graph import frames_by_task, paint_tasks
 from worker.engine.approach import APPROACH_FRAMES
 
-PAINT = replace(FREE, first_s=3.0, anchor_s=2.0, frame_s=1.0, carry_frame_s=0.25, settle_frame_s=0.5)
+PAINT = replace(FREE, first_s=3.0, anchor_s=2.0, frame_s=1.0, carry_frame_s=0.25, departure_s=1.5, settle_frame_s=0.5)
 LINKED = film(2_000, chunk_frames=24)
 INDEPENDENT = film(2_000, chunk_frames=24, coherence=Coherence.OFF)
 
@@ -51,7 +51,7 @@ def test_the_work_of_a_known_plan() -> None:
     one, two = ([TaskId(stage, start) for stage in (Stage.ANCHOR, Stage.STYLIZE)] for start in (0, 24))
     work = task_work_s(plan, PAINT)
     assert [work[task] for task in one] == [3.0, 23 * 1.0 + 23 * 0.25]  # its approach is cut to what follows its anchor
-    assert [work[task] for task in two] == [2.0 + 24 * 0.25, 23.0]
+    assert [work[task] for task in two] == [2.0 + 24 * 0.25, 1.5 + 23.0]
     assert work[TaskId(Stage.BLEND, 24)] == 6 * 0.5
 
 
