@@ -58,7 +58,7 @@ types: setup ## mypy, strict, on both packages
 bench: setup ## speed, by hand: tables in bench/results; BENCH="step memory gatys chunk overhead scaling simulation" picks
 	@$(PY) -m bench $(BENCH)
 
-bench-picture: setup ## the picture against its bars, an hour or so: bench/results/picture.md
+bench-picture: setup ## the picture against its bars, four hours or so: bench/results/picture.md
 	@$(PY) -m bench.picture
 
 gallery: setup ## three clips in four styles beside the method of 2015: docs/gallery.md

@@ -54,6 +54,8 @@ REGISTER_FILE = "painted.json"
 STORED_BEFORE_CANCEL = 3
 INTERRUPT_LIMIT_S, POLL_S = 600.0, 0.1
 
+ANCHOR_FRAMES = 8
+"""What an anchor costs, in frames that follow: its lead-in, more steps, and the way there."""
 VGG19_FACTOR = 16.0
 """What a step of VGG19 costs, in steps of the default backbone (`make bench`)."""
 
@@ -88,11 +90,12 @@ class Ask:
     @property
     def work(self) -> float:
         """Its work in `bench.pace` units."""
-        info = video.probe(self.clip)
-        factor = afresh_factor(self.params) if self.afresh else 1.0
-        if self.params.backbone is Backbone.VGG19:
-            factor *= VGG19_FACTOR
-        return units(self.frames, video.frame_size(info.width, info.height, self.size_px), factor)
+        info, afresh = video.probe(self.clip), afresh_factor(self.params)
+        linked = self.params.coherence in (Coherence.BLEND, Coherence.ANCHORS)
+        anchors = (self.frames - 1) // self.chunk_frames if linked else 0
+        frames = self.frames * afresh if self.afresh else self.frames - 1 + afresh + anchors * ANCHOR_FRAMES
+        factor = VGG19_FACTOR if self.params.backbone is Backbone.VGG19 else 1.0
+        return units(frames, video.frame_size(info.width, info.height, self.size_px), factor)
 
 
 class Workshop:

@@ -14,8 +14,8 @@ FIRST_GUESS_S = 1.0
 """Seconds a unit takes, until there is a measurement."""
 
 
-def units(frames: int, size_wh: tuple[int, int], factor: float = 1.0) -> float:
-    """The work in `frames` frames, each of which costs `factor` times one that follows another."""
+def units(frames: float, size_wh: tuple[int, int], factor: float = 1.0) -> float:
+    """The work of `frames` frames, each of which costs `factor` times one that follows another."""
     return frames * size_wh[0] * size_wh[1] / UNIT_PX * factor
 
 
