@@ -7,7 +7,13 @@ from dataclasses import dataclass, field
 from farm.contract.messages import Priority, Stage, TaskId
 from farm.contract.states import JOB_ENDED, JobState, TaskState
 from farm.ledger import JobRecord, TaskRecord
-from farm.time_left import seconds_left
+from farm.time_left import BLEND_SHARE, seconds_left
+
+FRAME_WORK = {
+    Stage.PLAN: 0.01, Stage.ANCHOR: 8.0, Stage.STYLIZE: 1.0, Stage.BLEND: BLEND_SHARE, Stage.SEGMENT: 0.05,
+    Stage.ASSEMBLE: 0.001,
+}  # fmt: skip
+"""What a frame costs in each stage, over one of a chunk: about, as devices and parameters differ."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +57,12 @@ class JobStatus:
 
     @property
     def fraction(self) -> float:
-        """How much of the job's frame work is done, 0 … 1."""
+        """How much of the job's work is done, 0 … 1, by what a frame costs in each stage: `FRAME_WORK`."""
         if self.state is JobState.SUCCEEDED:
             return 1.0
-        total = sum(stage.frames for stage in self.stages)
-        return sum(stage.frames_done for stage in self.stages) / total if total else 0.0
+        total = sum(FRAME_WORK[stage.stage] * stage.frames for stage in self.stages)
+        done = sum(FRAME_WORK[stage.stage] * stage.frames_done for stage in self.stages)
+        return done / total if total else 0.0
 
     def stage(self, stage: Stage) -> StageStatus:
         """One stage's progress."""

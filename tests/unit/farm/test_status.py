@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import pytest
+
 from farm.contract.messages import Stage, TaskId
 from farm.contract.states import JobState, TaskState
 from farm.ledger import JobRecord, TaskRecord
@@ -59,6 +61,19 @@ def test_a_stage_counts_its_own_tasks_and_frames() -> None:
     assert (stylize.tasks, stylize.tasks_done, stylize.tasks_running) == (4, 1, 1)
     assert (stylize.frames, stylize.frames_done) == (40, 10)
     assert at(120.0).stage(Stage.BLEND).frames == 18
+
+
+def test_the_fraction_done_is_of_the_work_not_of_the_stages() -> None:
+    """As many frames are planned, encoded and joined as are painted: painting is what takes the time."""
+    stages = {Stage.PLAN: 40, Stage.ANCHOR: 4, Stage.STYLIZE: 40, Stage.BLEND: 18, Stage.SEGMENT: 40}
+    expected = {Stage.PLAN: 0.01, Stage.ANCHOR: 0.42, Stage.STYLIZE: 0.92, Stage.BLEND: 0.97, Stage.SEGMENT: 0.999}
+    frames: dict[TaskId, int] = {}
+    for stage, count in stages.items():
+        frames[TaskId(stage, 0)] = count
+        tasks = dict.fromkeys(frames, RUNNING)
+        status = job_status(RECORD, tasks, frames, now_s=160.0, workers_alive=2, coordinators_alive=1)
+        assert status.fraction == pytest.approx(expected[stage], abs=0.02)
+    assert status.fraction < 1
 
 
 def test_the_workers_of_a_job_are_those_that_hold_its_tasks() -> None:
