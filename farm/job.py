@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 OnProgress = Callable[[JobStatus], None]
 OnBytes = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
+PREVIEW_FRAMES = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,6 +138,21 @@ class Job:
         _require_regular(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         self.farm.store.get_file(key, target)
+        return target
+
+    def preview(self, path: str | Path, frames: int = PREVIEW_FRAMES) -> Path:
+        """Write what is painted so far as one PNG: at most `frames` frames, spread over the film; returns its place.
+
+        WaitTimeout where no frame is painted yet.
+        """
+        from farm.png import png_bytes
+        from farm.preview import preview
+
+        target = Path(path)
+        _require_regular(target)
+        picture = preview(self, self._plan(), frames)
+        target.parent.mkdir(parents=True, exist_ok=True)
+        target.write_bytes(png_bytes(picture))
         return target
 
     def report(self) -> dict[str, Any]:

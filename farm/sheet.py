@@ -1,4 +1,4 @@
-"""The contact sheet: source frames over their paintings, on a dark neutral ground, as one picture."""
+"""The contact sheet: source frames over their paintings, or paintings alone, on a dark neutral ground."""
 
 from __future__ import annotations
 
@@ -33,10 +33,16 @@ class _Layout:
     rows: int
     cell_wh: tuple[int, int]
     head_px: int
+    paired: bool
+
+    @property
+    def source_px(self) -> int:
+        """How far below its place's top a painting lies."""
+        return self.cell_wh[1] + _PAIR_GAP_PX if self.paired else 0
 
     @property
     def pair_px(self) -> int:
-        return 2 * self.cell_wh[1] + _PAIR_GAP_PX + _CAPTION_PX
+        return self.source_px + self.cell_wh[1] + _CAPTION_PX
 
     @property
     def size_wh(self) -> tuple[int, int]:
@@ -49,20 +55,21 @@ class _Layout:
         return _MARGIN_PX + column * (self.cell_wh[0] + _GUTTER_PX), self.head_px + row * self.pair_px
 
 
-def contact_sheet(pairs: Sequence[tuple[int, Image, Image]], lines: Sequence[str] = ()) -> Image:
+def contact_sheet(pairs: Sequence[tuple[int, Image | None, Image]], lines: Sequence[str] = ()) -> Image:
     """One picture (H, W, 3) uint8 sRGB of `pairs`: (frame number, source, painted), both (h, w, 3) uint8 sRGB.
 
-    The first of `lines` is the title.
+    Where no pair has a source there is no room for one. The first of `lines` is the title.
     """
     if not pairs:
         raise InvalidParameter("a contact sheet of no frames has nothing to show; give one pair or more", value=0)
-    layout = _layout(len(pairs), pairs[0][2].shape, len(lines))
+    layout = _layout(len(pairs), pairs[0][2].shape, len(lines), any(source is not None for _, source, _ in pairs))
     width, height = layout.size_wh
     sheet = np.full((height, width, 3), _GROUND, np.uint8)
     for number, (frame, source, painted) in enumerate(pairs):
         x, y = layout.corner(number)
-        below = y + layout.cell_wh[1] + _PAIR_GAP_PX
-        _paste(sheet, source, (x, y), layout.cell_wh)
+        below = y + layout.source_px
+        if source is not None:
+            _paste(sheet, source, (x, y), layout.cell_wh)
         _paste(sheet, painted, (x, below), layout.cell_wh)
         caption_y = below + layout.cell_wh[1] + 20
         _write(sheet, f"{frame}", (x, caption_y), 13, _FAINT, _REGULAR)
@@ -70,14 +77,14 @@ def contact_sheet(pairs: Sequence[tuple[int, Image, Image]], lines: Sequence[str
     return sheet
 
 
-def _layout(count: int, shape: tuple[int, ...], line_count: int) -> _Layout:
+def _layout(count: int, shape: tuple[int, ...], line_count: int, paired: bool) -> _Layout:
     height, width = shape[:2]
     longer = min(max(width, height, _CELL_MIN_PX), _CELL_MAX_PX)
     scale = longer / max(width, height)
     cell = (max(1, round(width * scale)), max(1, round(height * scale)))
     head = _MARGIN_PX + (_TITLE_STEP_PX if line_count else 0) + max(0, line_count - 1) * _LINE_STEP_PX
     head += 16 if line_count else 0
-    layouts = [_Layout(columns, ceil(count / columns), cell, head) for columns in range(1, count + 1)]
+    layouts = [_Layout(columns, ceil(count / columns), cell, head, paired) for columns in range(1, count + 1)]
     return min(layouts, key=lambda layout: _awkwardness(layout, count))
 
 

@@ -35,7 +35,7 @@ def build() -> typer.Typer:
     _add(
         app, JOBS, list=jobs.list_jobs, status=jobs.status, watch=watch.watch,
         explain=explain.explain, logs=explain.logs,
-        fetch=jobs.fetch, measure=measure.measure,
+        preview=jobs.preview, fetch=jobs.fetch, measure=measure.measure,
         cancel=jobs.cancel, pause=jobs.pause, resume=jobs.resume, retry=jobs.retry,
     )  # fmt: skip
     _add(

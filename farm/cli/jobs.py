@@ -1,4 +1,4 @@
-"""`farm list`, `status`, `fetch`, `cancel`, `pause`, `resume`, `retry`: the jobs of the farm."""
+"""`farm list`, `status`, `fetch`, `preview`, `cancel`, `pause`, `resume`, `retry`: the jobs of the farm."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from farm.cli.output import (
     rate_text,
     state_text,
 )  # fmt: skip
-from farm.cli.request import AsJson, check_target
+from farm.cli.request import AsJson, check_picture, check_target
 from farm.cli.selection import JobName, chosen_job
 from farm.cli.terminal import put, say, warn
 from farm.contract.messages import Priority, Stage
@@ -117,6 +117,46 @@ def fetch(
             say(f"{name.partition('.')[0]}: {path}")
     if as_json:
         put_json(fetched)
+
+
+def preview(
+    job: JobName = None,
+    *,
+    output: Annotated[
+        str | None,
+        typer.Option(
+            "--output", "-o", metavar="FILE", help="The picture, a PNG. (default: JOB.preview.png)", show_default=False
+        ),
+    ] = None,
+    frames: Annotated[
+        int | None,
+        typer.Option(
+            "--frames",
+            "-n",
+            metavar="N",
+            min=1,
+            max=100,
+            help="At most so many frames. (default: 12)",
+            show_default=False,
+        ),
+    ] = None,
+    as_json: AsJson = False,
+) -> None:
+    """Show what is painted so far: frames spread over the film, as one picture.
+
+    A film's look can be judged as soon as its anchors are there, long before the film is.
+    """
+    from farm.client import Farm
+    from farm.job import PREVIEW_FRAMES
+
+    chosen = chosen_job(Farm.from_settings(), job)
+    target = output or f"{chosen.name}.preview.png"
+    check_picture(target)
+    path = chosen.preview(target, frames or PREVIEW_FRAMES)
+    if as_json:
+        put_json({"job": chosen.name, "preview": str(path)})
+    else:
+        say(f"preview: {path}")
 
 
 def cancel(job: JobName = None, *, as_json: AsJson = False) -> None:

@@ -128,6 +128,15 @@ def check_target(target: str, suffix: str, clip: str | None = None) -> None:
     _require_writable(path if path.exists() else parent, target)
 
 
+def check_picture(target: str) -> None:
+    """Return if a PNG can be written to `target`."""
+    path = Path(target)
+    if path.is_dir() or path.suffix.lower() != ".png":
+        raise InvalidInput(f"-o {target}: the picture is a PNG file; give -o {path.with_suffix('.png')}", path=target)
+    parent = next(folder for folder in (path.absolute().parent, *path.absolute().parents) if folder.exists())
+    _require_writable(path if path.exists() else parent, target)
+
+
 def _require_writable(path: Path, target: str) -> None:
     folder = path if path.is_dir() else path.parent
     if not folder.is_dir() or not os.access(path, os.W_OK) or not os.access(folder, os.W_OK):

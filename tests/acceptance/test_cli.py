@@ -120,6 +120,9 @@ def test_an_artist_submits_watches_and_fetches(shell: Shell, clip: Path, tmp_pat
     assert frame_count(tmp_path / "film.mp4") == 12
     assert json.loads((tmp_path / "r.json").read_text())["job"] == job
     assert (tmp_path / "c.png").read_bytes().startswith(b"\x89PNG")
+    assert shell.data("preview", job, "-o", "p.png", "--frames", "4") == {"job": job, "preview": "p.png"}
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")
+    assert "give -o p.png" in shell("preview", job, "-o", "p.jpg", code=2).stderr
     os.mkfifo(tmp_path / "pipe.mp4")
     refused = shell("fetch", job, "-o", "pipe.mp4", code=2)
     assert "is not a file that can be written over" in refused.stderr
@@ -166,6 +169,7 @@ def test_an_unknown_job_is_refused_with_code_3(shell: Shell) -> None:
 def test_a_canceled_job_has_no_film_and_goes_on_when_resumed(shell: Shell, clip: Path) -> None:
     job = shell("submit", clip, "--style", "swirl", *ENDLESS).stdout.strip()
     assert "is not done" in shell("fetch", job, code=10).stderr
+    assert "has no painted frame to show" in shell("preview", job, code=10).stderr
     assert shell.data("cancel", job)["state"] in ("canceling", "canceled")
     assert "`farm resume" in shell("watch", job, code=4).stderr
     assert shell.data("status", job)["state"] == "canceled"

@@ -52,6 +52,15 @@ def test_a_title_leaves_the_margin_free():
     assert (sheet[:110] != ground).any()
 
 
+def test_without_sources_there_is_no_room_for_them():
+    pairs = [_pair(number) for number in range(1, 5)]
+    alone = contact_sheet([(number, None, painted) for number, _, painted in pairs], ["title"])
+    assert not (alone[..., 0] > alone[..., 1] + 4).any()
+    assert alone.size < contact_sheet(pairs, ["title"]).size
+    for number in range(1, 5):
+        assert (alone == (0, 10 * number + 5, 0)).all(axis=2).sum() == 320 * 180
+
+
 def test_a_sheet_of_nothing_is_refused():
     with pytest.raises(InvalidParameter):
         contact_sheet([])
