@@ -143,7 +143,7 @@ class Job:
     def preview(self, path: str | Path, frames: int = PREVIEW_FRAMES) -> Path:
         """Write what is painted so far as one PNG: at most `frames` frames, spread over the film; returns its place.
 
-        WaitTimeout where no frame is painted yet.
+        WaitTimeout where no frame is painted yet, JobFailed where none will be, ObjectNotFound where none is left.
         """
         from farm.png import png_bytes
         from farm.preview import preview

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from farm import sheet
 from farm.contract import keys
-from farm.contract.errors import CorruptObject, ObjectNotFound, WaitTimeout
+from farm.contract.errors import CorruptObject, FarmError, JobFailed, ObjectNotFound, WaitTimeout
 from farm.contract.messages import Stage, StoredFrame, TaskId
 from farm.contract.plan import FrameRange, Plan
 from farm.contract.states import JobState
@@ -20,12 +20,13 @@ from farm.png import png_read
 
 if TYPE_CHECKING:
     from farm.job import Job
+    from farm.status import JobStatus
 
 
 def preview(job: Job, plan: Plan | None, count: int) -> sheet.Image:
     """One picture (H, W, 3) uint8 sRGB of at most `count` painted frames, spread over the film.
 
-    WaitTimeout where no frame is painted yet, or where none is left in the store.
+    WaitTimeout where no frame is painted yet, JobFailed where none will be, ObjectNotFound where none is left.
     """
     status = job.status()
     done = job.farm.ledger.frames_done(job.name)
@@ -35,15 +36,24 @@ def preview(job: Job, plan: Plan | None, count: int) -> sheet.Image:
         if (picture := _picture(job, stored)) is not None
     ]
     if not found:
-        ended = status.state is JobState.SUCCEEDED
-        cure = "its frames were removed: `farm fetch --contact FILE`" if ended else "wait a little: `farm watch`"
-        raise WaitTimeout(f"{job.name} has no painted frame to show, it is {status.state}; {cure}", job=job.name)
+        raise _nothing_to_show(job.name, status)
     painted = status.stage(Stage.STYLIZE).frames_done
     lines = [
         f"{status.name}  ·  {status.style_name}",
         f"{painted} of {status.frame_count} frames painted  ·  {status.fraction:.0%} of the work  ·  {status.state}",
     ]
     return sheet.contact_sheet(found, lines)
+
+
+def _nothing_to_show(job: str, status: JobStatus) -> FarmError:
+    if status.state is JobState.SUCCEEDED:
+        return ObjectNotFound(
+            f"the frames of {job} were removed; its contact sheet is there: `farm fetch --contact FILE`"
+        )
+    if status.ended:
+        why = f"{job} has no painted frame to show: it {status.state}; `farm resume {job}`"
+        return JobFailed(why, job=job, state=status.state)
+    return WaitTimeout(f"{job} has no painted frame to show, it is {status.state}; `farm watch {job}`", job=job)
 
 
 def chosen(plan: Plan, done: Mapping[TaskId, int], count: int) -> list[StoredFrame]:

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from painted_job import memory_farm
+
+from farm.contract.errors import FarmError, JobFailed, ObjectNotFound, WaitTimeout
 from farm.contract.messages import Stage, TaskId
+from farm.contract.states import JobState
+from farm.job import Job
+from farm.ledger import JobRecord
 from farm.plan import make_plan
 from farm.preview import chosen
 
@@ -43,3 +52,22 @@ def test_each_frame_is_as_the_latest_task_left_it() -> None:
     blended = {frame for frame, stage in stages.items() if stage is Stage.BLEND}
     assert blended == {boundary.start, boundary.start + 1}
     assert set(stages.values()) == {Stage.BLEND, Stage.STYLIZE}
+
+
+@pytest.mark.parametrize(
+    ("state", "error", "said"),
+    [
+        (JobState.RENDERING, WaitTimeout, "`farm watch clip-0123456789`"),
+        (JobState.CANCELED, JobFailed, "`farm resume clip-0123456789`"),
+        (JobState.SUCCEEDED, ObjectNotFound, "`farm fetch --contact FILE`"),
+    ],
+)
+def test_where_there_is_nothing_to_show_the_cure_is_named(
+    state: JobState, error: type[FarmError], said: str, tmp_path: Path
+) -> None:
+    farm = memory_farm(tmp_path)
+    farm.ledger.create_job(JobRecord("clip-0123456789", state, created_s=1.0))
+    with pytest.raises(error) as caught:
+        Job(farm, "clip-0123456789").preview(tmp_path / "so_far.png")
+    assert said in caught.value.message
+    assert not (tmp_path / "so_far.png").exists()
