@@ -124,15 +124,20 @@ def check_target(target: str, suffix: str, clip: str | None = None) -> None:
         )
     if clip is not None and path.exists() and Path(clip).exists() and path.samefile(clip):
         raise InvalidInput(f"-o {target} is the clip itself; give another file", path=target)
-    parent = next(folder for folder in (path.absolute().parent, *path.absolute().parents) if folder.exists())
-    _require_writable(path if path.exists() else parent, target)
+    _require_place(path, target)
 
 
 def check_picture(target: str) -> None:
     """Return if a PNG can be written to `target`."""
     path = Path(target)
     if path.is_dir() or path.suffix.lower() != ".png":
-        raise InvalidInput(f"-o {target}: the picture is a PNG file; give -o {path.with_suffix('.png')}", path=target)
+        better = path / "preview.png" if path.is_dir() else path.with_suffix(".png")
+        raise InvalidInput(f"-o {target}: the picture is a PNG file; give -o {better}", path=target)
+    _require_place(path, target)
+
+
+def _require_place(path: Path, target: str) -> None:
+    """The file can be written, or it and the folders above it that are missing can be made."""
     parent = next(folder for folder in (path.absolute().parent, *path.absolute().parents) if folder.exists())
     _require_writable(path if path.exists() else parent, target)
 

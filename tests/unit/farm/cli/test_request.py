@@ -1,4 +1,4 @@
-"""What `--style` says: a style, and how much of it."""
+"""What `--style` says, a style and how much of it; and where a picture may go."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from farm.cli.request import weighted
-from farm.contract.errors import InvalidParameter
+from farm.cli.request import check_picture, weighted
+from farm.contract.errors import InvalidInput, InvalidParameter
 
 
 @pytest.mark.parametrize(
@@ -39,3 +39,13 @@ def test_a_weight_that_is_none_is_refused_with_the_cure(text: str) -> None:
         weighted(text)
     assert str(caught.value).startswith(f"--style {text}: ")
     assert str(caught.value).endswith("is no weight; give a number above 0, as in swirl:2")
+
+
+@pytest.mark.parametrize(
+    ("target", "better"),
+    [("so_far.jpg", "so_far.png"), ("so_far", "so_far.png"), ("/", "/preview.png"), (".", "preview.png")],
+)
+def test_a_picture_is_a_png_file(target: str, better: str) -> None:
+    with pytest.raises(InvalidInput) as caught:
+        check_picture(target)
+    assert caught.value.message.endswith(f"give -o {better}")
