@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 OnProgress = Callable[[JobStatus], None]
 OnBytes = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
+OnFrames = Callable[[int, int], None]
+"""Called with frames done and frames in all."""
 PREVIEW_FRAMES = 12
 
 
@@ -138,6 +140,26 @@ class Job:
         _require_regular(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         self.farm.store.get_file(key, target)
+        return target
+
+    def fetch_frames(self, folder: str | Path, on_progress: OnFrames | None = None) -> Path:
+        """Write the film's frames as they were painted, `000000.png` and on, for compositing; returns the folder.
+
+        Files of these names are written over. Errors as of `fetch`, and ObjectNotFound where `farm gc --frames` removed
+        the frames.
+        """
+        from farm.frames import FinalFrames, read_final_pngs
+        from farm.preview import frames_removed
+
+        self._require_film(keys.output(self.name, "report.json"))
+        target, plan, store = Path(folder), self._plan(), self.farm.store
+        if plan is None or store.head(FinalFrames(self.name, plan).key(0)) is None:
+            raise frames_removed(self.name)
+        target.mkdir(parents=True, exist_ok=True)
+        for number, data in enumerate(read_final_pngs(store, self.name, plan)):
+            (target / f"{number:06d}.png").write_bytes(data)
+            if on_progress:
+                on_progress(number + 1, plan.frame_count)
         return target
 
     def preview(self, path: str | Path, frames: int = PREVIEW_FRAMES) -> Path:

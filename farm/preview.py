@@ -47,13 +47,16 @@ def preview(job: Job, plan: Plan | None, count: int) -> sheet.Image:
 
 def _nothing_to_show(job: str, status: JobStatus) -> FarmError:
     if status.state is JobState.SUCCEEDED:
-        return ObjectNotFound(
-            f"the frames of {job} were removed; its contact sheet is there: `farm fetch --contact FILE`"
-        )
+        return frames_removed(job)
     if status.ended:
         why = f"{job} has no painted frame to show: it {status.state}; `farm resume {job}`"
         return JobFailed(why, job=job, state=status.state)
     return WaitTimeout(f"{job} has no painted frame to show, it is {status.state}; `farm watch {job}`", job=job)
+
+
+def frames_removed(job: str) -> ObjectNotFound:
+    """To be raised where a finished job's frames are wanted, and its film alone is there."""
+    return ObjectNotFound(f"the frames of {job} were removed; its contact sheet is there: `farm fetch --contact FILE`")
 
 
 def chosen(plan: Plan, done: Mapping[TaskId, int], count: int) -> list[StoredFrame]:

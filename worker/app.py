@@ -68,9 +68,8 @@ class Painters:
         try:
             self._take_device()
         except Exception as error:  # Celery would note it, and run tasks here all the same
-            known = isinstance(error, FarmError)
-            log.critical("%s can't paint, and ends: %s", self.name, error, exc_info=not known)
-            self.failure.value = error.exit_code if known else 1
+            log.critical("%s can't paint, and ends: %s", self.name, error, exc_info=not isinstance(error, FarmError))
+            self.failure.value = error.exit_code if isinstance(error, FarmError) else 1
             os.kill(os.getppid(), signal.SIGTERM)
             os._exit(self.failure.value)
 

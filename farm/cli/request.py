@@ -136,6 +136,14 @@ def check_picture(target: str) -> None:
     _require_place(path, target)
 
 
+def check_folder(target: str) -> None:
+    """Return if files can be written in the folder `target`."""
+    path = Path(target)
+    if path.exists() and not path.is_dir():
+        raise InvalidInput(f"--frames {target} is a file; give a folder", path=target)
+    _require_place(path, target)
+
+
 def _require_place(path: Path, target: str) -> None:
     """The file can be written, or it and the folders above it that are missing can be made."""
     parent = next(folder for folder in (path.absolute().parent, *path.absolute().parents) if folder.exists())
