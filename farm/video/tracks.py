@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import av
 import av.error
 from av.codec.context import Flags
+from av.format import Flags as FormatFlags
 from av.subtitles.subtitle import SubtitleSet
 
 from farm.video.faults import is_machine_fault
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     Packet = av.Packet[Any]
 
+_MAY_COINCIDE = cast("int", FormatFlags.ts_nonstrict.value)
 _TEXT_TITLES = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "text", "mov_text"})
 _BIT_RATE_PER_CHANNEL = 96_000
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
@@ -54,6 +56,9 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 class Track(Protocol):
     """One track: packets of the clip in, packets of the film out."""
 
+    lost: int
+    """Packets that could not be kept: broken, without a time, or out of order."""
+
     def feed(self, packet: Packet) -> list[Packet]:
         """The film's packets that this one completes."""
 
@@ -62,20 +67,26 @@ class Track(Protocol):
 
 
 class CopiedTrack:
-    """Packets as they are, on the film's clock; those a damaged clip gives out of order are left out."""
+    """Packets as they are, on the film's clock; those a damaged clip gives out of order are left out, and counted.
 
-    def __init__(self, stream: Stream, shift_s: Fraction) -> None:
-        self._stream, self._shift_s = stream, shift_s
+    `may_coincide`: whether the film takes two packets of one instant: subtitles, sound in less than the clock's tick.
+    """
+
+    def __init__(self, stream: Stream, shift_s: Fraction, *, may_coincide: bool) -> None:
+        self._stream, self._shift_s, self._may_coincide = stream, shift_s, may_coincide
         self._last_dts: int | None = None
+        self.lost = 0
 
     def feed(self, packet: Packet) -> list[Packet]:
         """The packet itself; also the priming packets before a sound's first moment, which the decoder needs."""
         if packet.pts is None:
+            self.lost += 1
             return []
         shift = round(self._shift_s / packet.time_base)
         packet.pts -= shift
         packet.dts = packet.pts if packet.dts is None else packet.dts - shift
-        if packet.dts > packet.pts or (self._last_dts is not None and packet.dts <= self._last_dts):
+        if packet.dts > packet.pts or not self._is_next(packet.dts):
+            self.lost += 1
             return []
         self._last_dts = packet.dts
         packet.stream = self._stream
@@ -84,6 +95,10 @@ class CopiedTrack:
     def flush(self) -> list[Packet]:
         """Nothing is held back."""
         return []
+
+    def _is_next(self, dts: int) -> bool:
+        last = self._last_dts
+        return last is None or dts > last or (dts == last and self._may_coincide)
 
 
 class EncodedSound:
@@ -95,14 +110,16 @@ class EncodedSound:
         self._resampler = av.AudioResampler(
             format=context.format, layout=context.layout, rate=context.sample_rate, frame_size=_frame_samples(context)
         )
+        self.lost = 0
 
     def feed(self, packet: Packet) -> list[Packet]:
         """The packets that encoding the packet's sound completes."""
-        if packet.pts is None:
-            return []
         try:
-            frames = cast("list[av.AudioFrame]", packet.decode())
+            frames = cast("list[av.AudioFrame]", packet.decode()) if packet.pts is not None else None
         except av.error.InvalidDataError:
+            frames = None
+        if frames is None:
+            self.lost += 1
             return []
         return [done for frame in frames for done in self._encoded(frame)]
 
@@ -121,10 +138,14 @@ class EncodedTitles:
 
     def __init__(self, stream: Any, shift_s: Fraction) -> None:
         self._stream, self._shift_s = stream, shift_s
+        self.lost = 0
 
     def feed(self, packet: Packet) -> list[Packet]:
         """The packet's text, encoded; none where it has none."""
-        if packet.pts is None or packet.size == 0:
+        if packet.pts is None:
+            self.lost += 1
+            return []
+        if packet.size == 0:
             return []
         text = _ass_text(packet)
         if not text:
@@ -173,6 +194,11 @@ class Tracks:
     def left_out(self) -> tuple[Sound, ...]:
         """The clip's sound that is not in the film; complete after `rest`."""
         return self._left_out.sound()
+
+    @property
+    def lost(self) -> int:
+        """Packets of the film's tracks that could not be kept."""
+        return sum(track.lost for track in self._tracks.values())
 
     def until(self, time_s: Fraction) -> Iterator[Packet]:
         """The film's packets due up to `time_s`, in order of time."""
@@ -244,7 +270,8 @@ def _tried(film: OutputContainer, ways: list[AddTrack]) -> tuple[Track | None, s
 
 
 def _copied(stream: Stream, shift_s: Fraction, film: OutputContainer) -> Track:
-    return CopiedTrack(_copied_stream(stream, film), shift_s)
+    may_coincide = stream.type == "subtitle" or bool(film.format.flags & _MAY_COINCIDE)
+    return CopiedTrack(_copied_stream(stream, film), shift_s, may_coincide=may_coincide)
 
 
 def _copied_stream(stream: Stream, film: OutputContainer) -> Stream:

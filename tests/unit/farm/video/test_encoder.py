@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import struct
 from dataclasses import replace
@@ -20,6 +21,7 @@ from farm.contract.errors import FilmMismatch, InvalidParameter
 from farm.contract.plan import FrameRange
 from farm.contract.spec import Codec, Output
 from farm.video import profiles
+from farm.video.tracks import CopiedTrack
 
 
 def _film(clip_path, folder, codec=Codec.H264, size_wh=None, joins=(), **more):
@@ -261,6 +263,61 @@ def test_subtitles_are_copied_into_matroska(clip_of, tmp_path):
     film, _, result = _film(clip.path, tmp_path, Codec.FFV1)
     assert _packets(film, "subtitle") == _packets(clip.path, "subtitle")
     assert result.notices == ()
+
+
+def test_two_subtitles_of_one_instant_are_both_kept(tmp_path):
+    texts = [(0.1, 0.5, "Hello"), (0.1, 0.4, "What?"), (0.6, 0.8, "Good bye")]
+    clip = make_clip(tmp_path / "a.mkv", subtitles=texts)
+    film, _, result = _film(clip.path, tmp_path, Codec.FFV1)
+    assert [data.decode() for _, data in _packets(film, "subtitle")] == [text for _, _, text in texts]
+    assert result.notices == ()
+
+
+def test_sound_packets_within_one_millisecond_are_all_kept(tmp_path):
+    """As TrueHD's, of 40 samples: Matroska counts milliseconds."""
+    clip = make_clip(tmp_path / "a.mkv", audio="pcm_s16le", packet_samples=40)
+    film, index, result = _film(clip.path, tmp_path, Codec.FFV1)
+    assert len(_packets(clip.path, "audio")) == 48_000 * 96 // 100 // 40
+    assert _packets(film, "audio") == _packets(clip.path, "audio")
+    assert result.notices == ()
+    assert video.read_back(film, index) == ()
+
+
+@pytest.mark.parametrize(
+    ("codec", "notices"),
+    [(Codec.H264, ("2 packets of sound or subtitles are left out: broken or out of order",)), (Codec.FFV1, ())],
+)
+def test_sound_packets_that_the_container_does_not_take_are_counted_in_a_notice(tmp_path, codec, notices):
+    """MP4 takes no two of one instant."""
+    clip, same = make_clip(tmp_path / "a.mkv", audio="aac"), tmp_path / "same.mkv"
+    with av.open(str(clip.path)) as source, av.open(str(same), "w") as target:
+        copies = [target.add_stream_from_template(stream) for stream in source.streams]
+        sound = []
+        for packet in source.demux():
+            if packet.size:
+                if packet.stream.type == "audio":
+                    sound.append(packet.pts)
+                    packet.pts = packet.dts = sound[{9: 8, 20: 19}.get(len(sound) - 1, -1)]
+                packet.stream = copies[packet.stream.index]
+                target.mux(packet)
+    film, _, result = _film(same, tmp_path, codec)
+    assert result.notices == notices
+    assert len(_packets(film, "audio")) == len(sound) - (2 if notices else 0)
+
+
+@pytest.mark.parametrize(("may_coincide", "kept"), [(False, [0, 3, 5, 6]), (True, [0, 1, 3, 5, 6])])
+def test_what_a_copied_track_leaves_out_is_counted(may_coincide, kept):
+    """The second at the first's instant, the third without a time, the fifth before the fourth."""
+    stamps = (0, 0, None, 40, 30, 60, 80)
+    with av.open(io.BytesIO(), "w", format="matroska") as film:
+        track = CopiedTrack(film.add_stream("aac", rate=48_000), Fraction(0), may_coincide=may_coincide)
+        found = []
+        for place, stamp in enumerate(stamps):
+            packet = av.Packet(bytes([place]))
+            packet.time_base, packet.pts, packet.dts = Fraction(1, 1000), stamp, stamp
+            found += track.feed(packet)
+    assert [bytes(packet)[0] for packet in found] == kept
+    assert track.lost == len(stamps) - len(kept)
 
 
 @pytest.mark.parametrize(
