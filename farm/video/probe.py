@@ -14,6 +14,7 @@ from farm.contract.errors import InvalidClip
 from farm.video.color import ColorTags, tags_of
 from farm.video.geometry import orientation_of
 from farm.video.source import LIMITS, Beat, Limits, decoded, packets, reading
+from farm.video.stamps import Stamps
 from farm.video.timeline import pixel_aspect, shown_size, time_base
 
 if TYPE_CHECKING:
@@ -66,14 +67,15 @@ def probe(path: Path | str, *, limits: Limits = LIMITS) -> VideoInfo:
 
 
 def check(path: Path | str, *, limits: Limits = LIMITS, on_beat: Beat = lambda: None) -> VideoInfo:
-    """`probe`, then read every packet and decode the last GOP: InvalidClip where the file is cut short.
+    """`probe`, then read every packet and decode the last GOP: InvalidClip where the file is cut short, or
+    where its clock starts again.
 
     `on_beat()` is called at every packet and picture.
     """
     info = probe(path, limits=limits)
     with reading(path, limits) as (container, stream):
         _check_index(path, container, stream)
-        found = _read_packets(container, stream, on_beat)
+        found = _read_packets(path, container, stream, on_beat)
         _check_packets(path, info, found, (container.duration or 0) / av.time_base)
         _check_last_frames(path, stream, found.last_gop, on_beat)
         return info
@@ -145,7 +147,8 @@ class _Packets:
     last_gop: list[av.Packet[Any]]  # from the last keyframe on
 
 
-def _read_packets(container: InputContainer, stream: VideoStream, on_beat: Beat) -> _Packets:
+def _read_packets(path: Path | str, container: InputContainer, stream: VideoStream, on_beat: Beat) -> _Packets:
+    stamps = Stamps(path, time_base(stream))
     count, corrupt, held_bytes, stop_s = 0, 0, 0, Fraction(0)
     last_gop: list[av.Packet[Any]] = []
     frame_pixels = max(1, stream.codec_context.width * stream.codec_context.height)
@@ -156,6 +159,7 @@ def _read_packets(container: InputContainer, stream: VideoStream, on_beat: Beat)
             stop_s = max(stop_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
         if packet.stream.index != stream.index or (packet.size == 0 and packet.dts is None):
             continue
+        stamps.add(packet.dts, packet.pts)
         count += 1
         corrupt += packet.is_corrupt
         if packet.is_keyframe:
