@@ -12,7 +12,7 @@ import av.error
 
 from farm.contract.errors import InvalidClip
 from farm.video.color import ColorTags, tags_of
-from farm.video.geometry import orientation_of
+from farm.video.geometry import orientation_of, painted_size
 from farm.video.source import LIMITS, Beat, Limits, decoded, packets, reading
 from farm.video.stamps import Stamps
 from farm.video.timeline import pixel_aspect, shown_size, time_base
@@ -66,13 +66,16 @@ def probe(path: Path | str, *, limits: Limits = LIMITS) -> VideoInfo:
         return _info(path, container, stream, _first_frame(path, container, stream))
 
 
-def check(path: Path | str, *, limits: Limits = LIMITS, on_beat: Beat = lambda: None) -> VideoInfo:
-    """`probe`, then read every packet and decode the last GOP: InvalidClip where the file is cut short, or
-    where its clock starts again.
+def check(
+    path: Path | str, size_px: int | None = None, *, limits: Limits = LIMITS, on_beat: Beat = lambda: None
+) -> VideoInfo:
+    """`probe`, then read every packet and decode the last GOP: InvalidClip where the clip can't be painted.
 
-    `on_beat()` is called at every packet and picture.
+    That is where a film with a longer side of `size_px` (None: the clip's) would be too large, where the file is cut
+    short, and where its clock starts again. `on_beat()` is called at every packet and picture.
     """
     info = probe(path, limits=limits)
+    painted_size(path, (info.width, info.height), size_px, limits.pixels)
     with reading(path, limits) as (container, stream):
         _check_index(path, container, stream)
         found = _read_packets(path, container, stream, on_beat)
