@@ -134,33 +134,40 @@ class EncodedSound:
 
 
 class EncodedTitles:
-    """Text subtitles in the container's own text format."""
+    """Text subtitles in the container's own text format; those of one instant are one, as MP4 shows one at a time."""
 
     def __init__(self, stream: Any, shift_s: Fraction) -> None:
         self._stream, self._shift_s = stream, shift_s
+        self._texts: list[bytes] = []  # of the one that is held back
+        self._pts, self._duration, self._time_base = 0, 0, Fraction(1)
         self.lost = 0
 
     def feed(self, packet: Packet) -> list[Packet]:
-        """The packet's text, encoded; none where it has none."""
+        """The text before this packet's, encoded, once this one is of a later time."""
         if packet.pts is None:
             self.lost += 1
             return []
-        if packet.size == 0:
+        texts = _texts(packet) if packet.size else []
+        if not texts:
             return []
-        text = _ass_text(packet)
-        if not text:
-            return []
-        time_base = packet.time_base
-        subtitle = SubtitleSet.create(text=text, start=0, end=packet.duration or 0, pts=packet.pts)
-        done = self._stream.codec_context.encode_subtitle(subtitle)
-        done.stream, done.time_base = self._stream, time_base
-        done.pts = done.dts = packet.pts - round(self._shift_s / time_base)
-        done.duration = packet.duration or 0
-        return [done]
+        done = [] if packet.pts == self._pts else self.flush()
+        self._texts += texts
+        self._pts, self._time_base = packet.pts, packet.time_base
+        self._duration = max(self._duration, packet.duration or 0)
+        return done
 
     def flush(self) -> list[Packet]:
-        """Nothing is held back."""
-        return []
+        """The last text."""
+        if not self._texts:
+            return []
+        text = b"0,0,Default,,0,0,0,," + rb"\N".join(self._texts)
+        subtitle = SubtitleSet.create(text=text, start=0, end=self._duration, pts=self._pts)
+        done = self._stream.codec_context.encode_subtitle(subtitle)
+        done.stream, done.time_base = self._stream, self._time_base
+        done.pts = done.dts = self._pts - round(self._shift_s / self._time_base)
+        done.duration = self._duration
+        self._texts, self._duration = [], 0
+        return [done]
 
 
 AddTrack = Callable[["OutputContainer"], Track]
@@ -334,15 +341,17 @@ def _encoded_titles(stream: Any, encoder: str, shift_s: Fraction, film: OutputCo
     return EncodedTitles(titles, shift_s)
 
 
-def _ass_text(packet: Packet) -> bytes:
-    """The packet's text as one ASS event line: `ReadOrder,Layer,Style,Name,MarginL,MarginR,MarginV,Effect,Text`."""
+def _texts(packet: Packet) -> list[bytes]:
+    """The packet's texts, each the last field of an ASS event line.
+
+    `ReadOrder,Layer,Style,Name,MarginL,MarginR,MarginV,Effect,Text`
+    """
     try:
         events = packet.decode()
     except (av.error.FFmpegError, ValueError):
-        return b""
+        return []
     lines = [event.ass for event in cast("list[Any]", events) if getattr(event, "ass", b"")]
-    texts = [re.split(rb",", line, maxsplit=8)[-1] for line in lines]
-    return b"0,0,Default,,0,0,0,," + rb"\N".join(texts) if texts else b""
+    return [re.split(rb",", line, maxsplit=8)[-1] for line in lines]
 
 
 def _frame_samples(context: Any) -> int | None:

@@ -273,6 +273,16 @@ def test_two_subtitles_of_one_instant_are_both_kept(tmp_path):
     assert result.notices == ()
 
 
+def test_two_subtitles_of_one_instant_are_one_of_two_lines_in_mp4(tmp_path):
+    """MP4 shows one at a time: the first would be there for no time at all."""
+    texts = [(0.1, 0.5, "Hello"), (0.1, 0.4, "What?"), (0.6, 0.8, "Good bye")]
+    film, _, _ = _film(make_clip(tmp_path / "a.mkv", subtitles=texts).path, tmp_path)
+    with av.open(str(film)) as container:
+        found = [packet for packet in container.demux(subtitles=0) if packet.size > 2]
+        shown = [(float(packet.pts * packet.time_base), packet.duration, bytes(packet)[2:]) for packet in found]
+    assert shown == [(0.1, 400, b"Hello\nWhat?"), (0.6, 200, b"Good bye")]
+
+
 def test_sound_packets_within_one_millisecond_are_all_kept(tmp_path):
     """As TrueHD's, of 40 samples: Matroska counts milliseconds."""
     clip = make_clip(tmp_path / "a.mkv", audio="pcm_s16le", packet_samples=40)
