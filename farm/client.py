@@ -103,7 +103,7 @@ class Farm:
         some = (Style(blank, ""),)
         _build_spec(shown_name(clip_path), blank, some, size_px, length, params, output or Output(), "")
         style_files = load_styles(style, self.settings)
-        source, frame_count = _check_clip(clip_path, self.settings)
+        source, frame_count = _check_clip(clip_path, self.settings, size_px)
         self.check()
         nonce = secrets.token_hex(8) if again else ""
         spec = _build_spec(
@@ -180,9 +180,9 @@ class Farm:
         return Job(self, spec.job)
 
 
-def _check_clip(path: Path, settings: Settings) -> tuple[Media, int]:
+def _check_clip(path: Path, settings: Settings, size_px: int | None = None) -> tuple[Media, int]:
     """The clip, and about how many frames it has."""
-    frame_count = sandbox.check_clip(path, settings)
+    frame_count = sandbox.check_clip(path, settings, size_px)
     suffix = path.suffix.lower()
     suffix = suffix if suffix[1:].isalnum() and suffix.isascii() and len(suffix) <= 9 else ".clip"
     with path.open("rb") as file:

@@ -108,7 +108,7 @@ def check(request: Request) -> None:
 
     settings = Settings.load()
     load_styles(request.styles, settings)
-    sandbox.check_clip(request.clip, settings)
+    sandbox.check_clip(request.clip, settings, request.size_px)
 
 
 def check_target(target: str, suffix: str, clip: str | None = None) -> None:

@@ -47,7 +47,8 @@ def assemble_job(run: Run, media: MediaCache, work: WorkFolders) -> Outcome:
                 joint = _joined(run, film, source, *_encoded(run, folder))
         with run.span("read_back"):
             size_wh = run.plan.width, run.plan.height
-            video.read_back(film, index, size_wh, left_out=joint.left_out, on_beat=run.check)
+            odd = video.read_back(film, index, size_wh, left_out=joint.left_out, on_beat=run.check)
+            joint = replace(joint, notices=(*joint.notices, *odd))
         with run.span("put"):
             run.store.put_file(keys.output(run.job, film.name), film, on_progress=lambda *_: run.check())
     _write_pictures(run, source, index)

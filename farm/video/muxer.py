@@ -110,8 +110,8 @@ def _join(
     notices = [*tracks.notices, *time_notices(index, base)]
     if index.color.wide:
         notices.append("the clip is HDR or BT.2020; the film is BT.709 in 8 bits, its highlights rolled off")
-    if joint.lost:
-        notices.append(f"{joint.lost} broken packets of sound or subtitles are left out")
+    if lost := tracks.lost + joint.lost:
+        notices.append(f"{lost} packets of sound or subtitles are left out: broken or out of order")
     return FilmInfo(joint.count, *size_wh, part.stat().st_size, tuple(notices), tracks.left_out)
 
 
@@ -134,7 +134,7 @@ class _Joint:
         self._duration_at = dict(zip(times.pts, times.durations, strict=True))
         self._kind = _kind(stream)
         self.count = 0
-        self.lost = 0  # broken packets of sound and subtitles
+        self.lost = 0  # packets of sound and subtitles that the film does not take
 
     def add(self, segment: Path) -> None:
         """Copy the next segment."""

@@ -33,7 +33,7 @@ from farm.measure import measure_job
 from farm.media import MediaCache
 from farm.segments import segments
 from farm.testing import MemoryStore
-from farm.video import encoder
+from farm.video import encoder, readback
 from farm.video.profiles import Profile
 
 FRAMES = 110
@@ -159,6 +159,16 @@ def test_a_film_is_made_also_where_its_sound_can_not_be(tmp_path: Path) -> None:
     film = json.loads(bench.store.get(keys.output(bench.job, "report.json")))["film"]
     assert film["sound_tracks"] == 0
     assert ["left out" in notice for notice in film["notices"]] == [True]
+
+
+def test_a_film_is_made_also_where_its_sound_is_out_of_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = synthetic.pan((96, 64), 12, 2.0)
+    bench = Bench(paint_job(memory_farm(tmp_path), clip, tmp_path, suffix=".mkv", audio="pcm_s16le"), tmp_path)
+    monkeypatch.setattr(readback, "_sound_slack_us", lambda _streams: -1)
+    bench.work()
+    assert bench.state == (JobState.SUCCEEDED, "")
+    notices = json.loads(bench.store.get(keys.output(bench.job, "report.json")))["film"]["notices"]
+    assert [notice[:13] for notice in notices] == ["sound track 1", "sound track 0", "sound track 0"]
 
 
 def test_a_finished_film_does_not_need_its_segments(painted: PaintedJob, tmp_path: Path) -> None:
