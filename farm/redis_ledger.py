@@ -6,8 +6,8 @@ coordinators can't queue a task twice.
 Keys (`{job}` is a hash tag, so that a job's keys share one slot of a cluster):
 
     farm:jobs                 sorted set: job -> time of creation
-    farm:{job}                hash: the fields of JobRecord; `in_hand` is counted as tasks move
-    farm:{job}:tasks          hash: task -> JSON of TaskRecord
+    farm:{job}                hash: the fields of JobRecord, `in_hand` counted as tasks move; `call`, a move's nonce
+    farm:{job}:tasks          hash: task -> JSON of TaskRecord, and `call`
     farm:{job}:frames         hash: task -> frames done
     farm:{job}:fence          counter behind the fencing tokens
     farm:{job}:lease:<task>   token of the executor that holds the task; expires
@@ -128,7 +128,9 @@ class RedisLedger:
         sources = [state for state, ways in JOB_TRANSITIONS.items() if after in ways]
         flat = [part for pair in _checked(JobRecord, changes).items() for part in pair]
         with self._errors():
-            return bool(self._scripts["move_job"](keys=[_job_key(job)], args=[after, _any_of(sources), *flat]))
+            return bool(
+                self._scripts["move_job"](keys=[_job_key(job)], args=[after, _any_of(sources), _nonce(), *flat])
+            )
 
     def set_priority(self, job: str, priority: Priority) -> None:
         """See Ledger."""
@@ -178,8 +180,7 @@ class RedisLedger:
         base = _job_key(job)
         keys = [base + ":tasks", _lease_key(job, task), base, base + ":fence", base + ":frames"]
         # The fence begins anew after a wipe; the nonce keeps an executor from before it out.
-        nonce = secrets.token_hex(4)
-        args = [str(task), message.attempt, worker, int(lease_s * 1000), time.time(), _any_of(JOB_LIVE), nonce]
+        args = [str(task), message.attempt, worker, int(lease_s * 1000), time.time(), _any_of(JOB_LIVE), _nonce()]
         with self._errors():
             token = self._scripts["claim"](keys=keys, args=args)
         return Lease(job, task, message.attempt, worker, token) if token else None
@@ -280,7 +281,7 @@ class RedisLedger:
         if not token:  # nobody's work
             fresh["began_s"] = 0.0
         keys = [_job_key(job) + ":tasks", _lease_key(job, task), _job_key(job)]
-        args = [str(task), json.dumps(to_plain(fresh)), _any_of(sources), token, _any_of(TASK_IN_HAND)]
+        args = [str(task), json.dumps(to_plain(fresh)), _any_of(sources), token, _any_of(TASK_IN_HAND), _nonce()]
         with self._errors():
             return bool(self._scripts["move_task"](keys=keys, args=args))
 
@@ -313,6 +314,11 @@ def _job_key(job: str) -> str:
 
 def _lease_key(job: str, task: TaskId) -> str:
     return f"{_job_key(job)}:lease:{task}"
+
+
+def _nonce() -> str:
+    """One call's, the same whenever redis-py sends it: see `farm.redis_scripts`."""
+    return secrets.token_hex(4)
 
 
 def _any_of(states: Iterable[str]) -> str:

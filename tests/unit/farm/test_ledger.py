@@ -5,9 +5,13 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from redis import Redis
+from redis.connection import Connection
+from redis.exceptions import TimeoutError as AnswerLost
 
 from farm.contract.codec import to_plain
 from farm.contract.errors import AccessDenied, LedgerUnavailable
@@ -299,3 +303,57 @@ def test_records_of_another_release_are_read_without_the_fields_it_has_more(redi
     assert ledger.health("one").error == "no memory"
     assert ledger.task(JOB, TASK).attempt == 2
     assert ledger.job(JOB) == JobRecord(JOB)
+
+
+@pytest.fixture
+def losing(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], RedisLedger]:
+    """A ledger with a job and a queued task; from the call on, its next answer is lost, and redis-py sends again."""
+    ledger, lost, read = RedisLedger(redis_url), list[bool](), Connection.read_response
+    for script in ledger._scripts.values():  # so that the answer lost is that of its run
+        ledger._redis.script_load(script.script)
+    _queued(ledger)
+
+    def read_or_lose(self: Connection, *args: Any, **options: Any) -> Any:
+        answer = read(self, *args, **options)
+        if lost:
+            lost.pop()
+            raise AnswerLost("Timeout reading from socket")
+        return answer
+
+    def lose() -> RedisLedger:
+        monkeypatch.setattr(Connection, "read_response", read_or_lose)
+        lost[:] = [True]
+        return ledger
+
+    return lose
+
+
+def test_a_claim_whose_answer_was_lost_has_its_lease(losing: Callable[[], RedisLedger]) -> None:
+    ledger = losing()
+    lease = ledger.claim(MESSAGE, "one", 30)
+    assert lease is not None
+    record = ledger.task(JOB, TASK)
+    assert (record.state, record.token, lease.token) == (TaskState.RUNNING, lease.token, "1:one:" + lease.token[-8:])
+    assert ledger.claim(MESSAGE, "one", 30) is None  # another call, though of the same name
+    assert ledger.settle(lease, TaskState.SUCCEEDED)
+
+
+def test_a_settled_task_whose_answer_was_lost_is_settled(losing: Callable[[], RedisLedger]) -> None:
+    lease = losing().claim(MESSAGE, "one", 30)
+    assert lease is not None
+    ledger = losing()
+    assert ledger.settle(lease, TaskState.SUCCEEDED)
+    assert not ledger.settle(lease, TaskState.SUCCEEDED)
+
+
+def test_a_move_whose_answer_was_lost_has_moved_and_is_counted_once(losing: Callable[[], RedisLedger]) -> None:
+    other, before = TaskId(Stage.BLEND, 16), (TaskState.WAITING, TaskState.RETRYING)
+    ledger = losing()
+    assert ledger.move_task(JOB, other, TaskState.QUEUED, before=before, attempt=1)
+    assert not ledger.move_task(JOB, other, TaskState.QUEUED, before=before, attempt=1)
+    record = ledger.job(JOB)
+    assert record is not None
+    assert record.in_hand == 2
+    ledger = losing()
+    assert ledger.move_job(JOB, JobState.PLANNING)
+    assert not ledger.move_job(JOB, JobState.PLANNING)
