@@ -124,6 +124,8 @@ class Coordinator:
                 self.advance(record.job)
             except FarmError as error:  # one job's trouble must not keep the others waiting
                 log.warning("sweep: %s", error, extra={"job": record.job})
+            except Exception:
+                log.exception("sweep", extra={"job": record.job})
 
     def _begin(self, record: JobRecord) -> None:
         self._restore(record.job)

@@ -257,6 +257,18 @@ def test_a_coordinator_that_can_not_read_a_plan_fails_no_job(
     assert bench.state is JobState.SUCCEEDED
 
 
+def test_an_error_nobody_thought_of_keeps_no_other_job_waiting(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    younger = "clip-9999999999"
+    bench.ledger.create_job(JobRecord(younger, created_s=2.0))  # swept first
+    bench.store.put(keys.manifests(younger) + "stray.txt", b"")
+    bench.coordinator.sweep()
+    assert [message.job for message in bench.queue] == [JOB]
+    assert bench.state is JobState.PLANNING
+    (record,) = caplog.records
+    assert record.exc_info
+    assert vars(record)["job"] == younger
+
+
 def test_a_sweep_leaves_ended_jobs_alone(bench: Bench) -> None:
     bench.do_all()
     before = bench.ledger.job(JOB)
