@@ -272,7 +272,7 @@ class Job:
             store_error = "the job's spec is gone; submit the clip again"
         tasks = ledger.tasks(self.name)
         running = [task for task, item in tasks.items() if item.state is TaskState.RUNNING]
-        others = [item for item in ledger.jobs() if item.job != self.name and item.state in JOB_LIVE]
+        others = [item for item in ledger.jobs(JOB_LIVE) if item.job != self.name]
         return Facts(
             self.name,
             ledger.job(self.name),

@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import cached_property
@@ -34,7 +34,7 @@ from farm.broker import QUEUE_STEPS
 from farm.contract.codec import from_plain, to_json, to_plain
 from farm.contract.errors import AccessDenied, InvalidInput, LedgerUnavailable
 from farm.contract.messages import Priority, TaskId, TaskMessage
-from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, TASK_IN_HAND, JobState, TaskState
+from farm.contract.states import JOB_ENDED, JOB_LIVE, JOB_TRANSITIONS, TASK_IN_HAND, JobState, TaskState
 from farm.ledger import HEALTH_TTL_S, JobRecord, Lease, TaskRecord, WorkerHealth, WorkerInfo, task_sources
 
 T = TypeVar("T")
@@ -79,6 +79,7 @@ class RedisLedger:
             "change_job": redis_scripts.CHANGE_JOB,
             "move_job": redis_scripts.MOVE_JOB,
             "move_task": redis_scripts.MOVE_TASK,
+            "forget_tasks": redis_scripts.FORGET_TASKS,
             "claim": redis_scripts.CLAIM,
             "renew": redis_scripts.RENEW,
         }
@@ -114,14 +115,17 @@ class RedisLedger:
         with self._errors():
             return _job_record(self._redis.hgetall(_job_key(job)))
 
-    def jobs(self) -> list[JobRecord]:
+    def jobs(self, states: Collection[JobState] = tuple(JobState)) -> list[JobRecord]:
         """See Ledger."""
         with self._errors():
             names = self._redis.zrevrange("farm:jobs", 0, -1)
+            if not set(JobState) <= set(states):
+                names = self._in_states(names, states)
             pipe = self._redis.pipeline(transaction=False)
             for name in names:
                 pipe.hgetall(_job_key(name))
-            return [record for plain in pipe.execute() if (record := _job_record(plain))]
+            found = [record for plain in pipe.execute() if (record := _job_record(plain))]
+        return [record for record in found if record.state in states]  # it may have moved on meanwhile
 
     def move_job(self, job: str, after: JobState, **changes: Any) -> bool:
         """See Ledger."""
@@ -173,6 +177,13 @@ class RedisLedger:
         with self._errors():
             plain = self._redis.hgetall(_job_key(job) + ":frames")
         return {TaskId.parse(name): int(count) for name, count in plain.items()}
+
+    def forget_tasks(self, job: str) -> bool:
+        """See Ledger."""
+        base = _job_key(job)
+        keys = [base, base + ":tasks", base + ":frames", base + ":fence"]
+        with self._errors():
+            return bool(self._scripts["forget_tasks"](keys=keys, args=[_any_of(JOB_ENDED)]))
 
     def claim(self, message: TaskMessage, worker: str, lease_s: float) -> Lease | None:
         """See Ledger."""
@@ -266,6 +277,12 @@ class RedisLedger:
                 pipe.lrange(f"{queue}\x06\x16{step}" if step else queue, 0, -1)
             found = [raw for part in pipe.execute() for raw in part]
         return {str(json.loads(raw)["headers"].get("id", "")) for raw in found}
+
+    def _in_states(self, names: Sequence[str], states: Collection[JobState]) -> list[str]:
+        pipe = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hget(_job_key(name), "state")
+        return [name for name, state in zip(names, pipe.execute(), strict=True) if state in states]
 
     def _move_task(
         self,

@@ -53,6 +53,15 @@ if ARGV[4] ~= '' then redis.call('DEL', KEYS[2]) end
 return 1
 """
 
+# KEYS: job, tasks, frames, fence. ARGV: states in which a job has ended.
+FORGET_TASKS = """
+local state = redis.call('HGET', KEYS[1], 'state')
+if not state or not string.find(ARGV[1], '|' .. state .. '|', 1, true) then return 0 end
+redis.call('DEL', KEYS[2], KEYS[3], KEYS[4])
+redis.call('HSET', KEYS[1], 'in_hand', 0)
+return 1
+"""
+
 # KEYS: tasks, lease, job, fence, frames. ARGV: task, attempt, worker, lease in ms, now, live job states, nonce.
 CLAIM = """
 local own = ':' .. ARGV[3] .. ':' .. ARGV[7]

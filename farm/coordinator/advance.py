@@ -48,6 +48,7 @@ KEPT_TASKS = 300_000
 _NOT_THE_JOBS = (AccessDenied, UnknownVersion)
 """Permanent errors that are this coordinator's, not a job's: it has other credentials, or is of another release."""
 
+_UNDER_WAY = JOB_LIVE | {JobState.CANCELING, JobState.PAUSING}
 _OPEN = (TaskState.WAITING, TaskState.RETRYING)
 _UNDONE = (TaskState.WAITING, TaskState.QUEUED, TaskState.RUNNING, TaskState.RETRYING)
 
@@ -116,9 +117,7 @@ class Coordinator:
     def sweep(self) -> None:
         """Mend and advance every job that is under way. Runs on a timer."""
         queued = cache(self.queued)
-        for record in self.ledger.jobs():
-            if record.state not in JOB_LIVE and record.state not in (JobState.CANCELING, JobState.PAUSING):
-                continue
+        for record in self.ledger.jobs(_UNDER_WAY):
             try:
                 self._mend(record, queued)
                 self.advance(record.job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from farm.plan import chosen_chunk_frames, make_plan
 from farm.png import png_bytes
 from farm.redis_ledger import RedisLedger
 from farm.settings import Settings
+from farm.status import JobStatus
 from farm.testing import MemoryStore
 
 PLAN = make_plan(12, (64, 48), (), 4, 2, "x")
@@ -176,6 +178,28 @@ def test_retry_leaves_a_job_alone_of_which_nothing_failed(bench: Bench, clip: Pa
     job.cancel()
     bench.advance(job)
     assert job.retry().state is JobState.CANCELED
+
+
+@pytest.mark.parametrize("control", [Job.retry, Job.resume])
+def test_a_job_whose_tasks_redis_forgot_is_shown_and_goes_on(
+    bench: Bench, clip: Path, control: Callable[[Job], JobStatus]
+) -> None:
+    job = bench.submit(clip)
+    bench.advance(job)
+    bench.do(job)
+    bench.do(job, TaskState.FAILED)
+    assert bench.farm.ledger.forget_tasks(job.name)
+    status = job.status()
+    assert (status.state, status.frame_count) == (JobState.FAILED, 12)
+    assert status.error in job.explain()[0].what
+    assert [status.job for status in bench.farm.jobs()] == [job.name]
+    assert bench.submit(clip).status().state is JobState.FAILED
+    control(job)
+    bench.advance(job)
+    assert [(message.stage, message.start, message.attempt) for message, _ in bench.queue] == [(Stage.ANCHOR, 0, 1)]
+    record = bench.farm.ledger.job(job.name)
+    assert record is not None
+    assert record.in_hand == 1
 
 
 def test_a_priority_is_kept_and_a_second_submit_changes_it(bench: Bench, clip: Path) -> None:

@@ -269,6 +269,21 @@ def test_an_error_nobody_thought_of_keeps_no_other_job_waiting(bench: Bench, cap
     assert vars(record)["job"] == younger
 
 
+def test_a_job_whose_tasks_were_forgotten_goes_on_from_what_the_store_has(bench: Bench) -> None:
+    bench.plan()
+    bench.do(bench.queue.pop(0))
+    bench.coordinator.advance(JOB)
+    bench.fail(bench.queue.pop(0))
+    bench.coordinator.advance(JOB)
+    assert bench.state is JobState.FAILED
+    assert bench.ledger.forget_tasks(JOB)
+    bench.sent.clear()
+    assert bench.ledger.move_job(JOB, JobState.SUBMITTED)
+    bench.do_all()
+    assert bench.state is JobState.SUCCEEDED
+    assert len(bench.sent) == 11 - 2
+
+
 def test_a_sweep_leaves_ended_jobs_alone(bench: Bench) -> None:
     bench.do_all()
     before = bench.ledger.job(JOB)
