@@ -6,6 +6,7 @@ Made by `farm.client.Farm.submit` and `Farm.job`. What is asked is written to th
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from farm.contract.errors import (
     InvalidInput,
     JobFailed,
     JobNotFound,
+    LedgerUnavailable,
     ObjectNotFound,
     StoreUnavailable,
     WaitTimeout,
@@ -43,7 +45,11 @@ OnBytes = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
 OnFrames = Callable[[int, int], None]
 """Called with frames done and frames in all."""
+OnSilence = Callable[[LedgerUnavailable], None]
 PREVIEW_FRAMES = 12
+PATIENCE_S = 60.0
+"""How long Redis may be silent before a wait for a job ends: a restart is no reason, as the job goes on."""
+SILENCE_POLL_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,34 +97,56 @@ class Job:
         )
 
     def wait(
-        self, on_progress: OnProgress | None = None, *, timeout_s: float | None = None, poll_s: float = 0.5
+        self,
+        on_progress: OnProgress | None = None,
+        *,
+        timeout_s: float | None = None,
+        poll_s: float = 0.5,
+        on_silence: OnSilence | None = None,
     ) -> JobStatus:
         """Wait until the film is there; `on_progress` is called with each new status.
 
-        JobFailed where the job ends without a film, WaitTimeout after `timeout_s` (the job goes on).
+        JobFailed where the job ends without a film, WaitTimeout after `timeout_s` (the job goes on). LedgerUnavailable
+        where Redis is silent for `PATIENCE_S`, or still is after `timeout_s`; until then `on_silence` hears of it.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            status = self.status()
+            status = self._patient_status(deadline, on_silence)
             if on_progress:
                 on_progress(status)
             if status.state is JobState.SUCCEEDED:
                 return status
-            if status.ended:
-                why = status.error or "it was canceled"
-                again = "retry" if status.state is JobState.FAILED else "resume"
-                raise JobFailed(
-                    f"{self.name} {status.state}: {why}; `farm {again} {self.name}` goes on from the frames done",
-                    job=self.name,
-                    state=status.state,
-                )
-            if deadline is not None and time.monotonic() >= deadline:
+            self._require_going(status)
+            if time.monotonic() >= deadline:
                 raise WaitTimeout(
                     f"{self.name} is {status.state} after {timeout_s:g} s and goes on: `farm watch {self.name}`",
                     job=self.name,
                     timeout_s=timeout_s,
                 )
             time.sleep(poll_s)
+
+    def _patient_status(self, deadline: float, on_silence: OnSilence | None) -> JobStatus:
+        until = min(deadline, time.monotonic() + PATIENCE_S)
+        while True:
+            try:
+                return self.status()
+            except LedgerUnavailable as error:
+                left_s = until - time.monotonic()
+                if left_s <= 0:
+                    raise
+                if on_silence:
+                    on_silence(error)
+                time.sleep(min(SILENCE_POLL_S, left_s))
+
+    def _require_going(self, status: JobStatus) -> None:
+        if status.ended:
+            why = status.error or "it was canceled"
+            again = "retry" if status.state is JobState.FAILED else "resume"
+            raise JobFailed(
+                f"{self.name} {status.state}: {why}; `farm {again} {self.name}` goes on from the frames done",
+                job=self.name,
+                state=status.state,
+            )
 
     def fetch(self, path: str | Path, *, on_progress: OnBytes | None = None) -> Path:
         """Download the film to `path` (a folder: under the job's name); returns where it lies."""
@@ -266,7 +294,7 @@ class Job:
             store_error = "the job's spec is gone; submit the clip again"
         tasks = ledger.tasks(self.name)
         running = [task for task, item in tasks.items() if item.state is TaskState.RUNNING]
-        others = [item for item in ledger.jobs() if item.job != self.name and item.state in JOB_LIVE]
+        others = [item for item in ledger.jobs(JOB_LIVE) if item.job != self.name]
         return Facts(
             self.name,
             ledger.job(self.name),

@@ -16,6 +16,7 @@ from farm.contract.errors import CorruptObject, FarmError, JobFailed, ObjectNotF
 from farm.contract.messages import Stage, StoredFrame, TaskId
 from farm.contract.plan import FrameRange, Plan
 from farm.contract.states import JobState
+from farm.coordinator.graph import frames_by_task
 from farm.png import png_read
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def preview(job: Job, plan: Plan | None, count: int) -> sheet.Image:
     WaitTimeout where no frame is painted yet, JobFailed where none will be, ObjectNotFound where none is left.
     """
     status = job.status()
-    done = job.farm.ledger.frames_done(job.name)
+    done = _frames_done(job, plan, status)
     found = [
         (stored.frame, None, picture)
         for stored in (chosen(plan, done, count) if plan else ())
@@ -43,6 +44,13 @@ def preview(job: Job, plan: Plan | None, count: int) -> sheet.Image:
         f"{painted} of {status.frame_count} frames painted  ·  {status.fraction:.0%} of the work  ·  {status.state}",
     ]
     return sheet.contact_sheet(found, lines)
+
+
+def _frames_done(job: Job, plan: Plan | None, status: JobStatus) -> Mapping[TaskId, int]:
+    """Of a job that succeeded all: the ledger may have forgotten its tasks."""
+    if plan is not None and status.state is JobState.SUCCEEDED:
+        return frames_by_task(plan)
+    return job.farm.ledger.frames_done(job.name)
 
 
 def _nothing_to_show(job: str, status: JobStatus) -> FarmError:
