@@ -75,7 +75,7 @@ def request_from(
         blank,
         (Style(blank, ""),),
         request.size_px,
-        request.chunk_frames or CHUNK_CHOICES[0],
+        CHUNK_CHOICES[0] if request.chunk_frames is None else request.chunk_frames,
         request.params,
         request.output,
     )

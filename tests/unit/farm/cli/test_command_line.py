@@ -98,6 +98,7 @@ def test_a_wrong_command_line_is_refused_in_one_line_with_code_2(arguments: list
         ("--size", "0", "from 16 to 8192"),
         ("--size", "wide", "from 16 to 8192"),
         ("--chunk", "-3", "from 1 to 100000"),
+        ("--chunk", "0", "from 1 to 100000"),
         ("--crf", "52", "from 0 to 51"),
         ("--codec", "divx", "h264, hevc, ffv1, prores"),
         ("--backbone", "vgg99", "efficientnet_lite0, vgg19"),
