@@ -88,7 +88,7 @@ def weighted(text: str) -> tuple[str, float]:
     InvalidParameter where the weight is none.
     """
     style, colon, weight = text.rpartition(":")
-    if not colon or Path(text).exists() or Path(weight).suffix[1:].isalpha():
+    if not colon or "/" in weight or Path(text).exists() or Path(weight).suffix[1:].isalpha():
         return text, 1.0
     number = value_of(float, weight)
     if not style or not isinstance(number, float) or not math.isfinite(number) or number <= 0:
