@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -121,6 +122,22 @@ def test_without_a_farm_each_command_says_how_to_get_one(command: str) -> None:
     result = farm(command)
     assert refused(result) == "no farm configured: run `farm up`, or set FARM_REDIS_URL and FARM_S3_ENDPOINT"
     assert result.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["swirl", "-o", "x.jpg"], "-o x.jpg: a style is a PNG file; give -o x.png, or a folder"),
+        (["-o", "x.png"], "-o x.png: all styles go into a folder; give -o x"),
+    ],
+)
+def test_styles_are_written_to_no_folder_that_is_named_like_a_picture(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = farm("styles", *arguments, "--size", "32")
+    assert (refused(result), result.returncode) == (words, 2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_setting_that_cannot_be_used_is_refused_by_its_name() -> None:
