@@ -100,6 +100,16 @@ def weighted(text: str) -> tuple[str, float]:
     return style, number
 
 
+def check_files(request: Request) -> None:
+    """Return if the clip is a file, and each style one or a name; InvalidClip or InvalidStyle if not. Costs little."""
+    from farm.style_file import find_style
+    from farm.video.source import local_file
+
+    local_file(request.clip)
+    for style, _ in request.styles:
+        find_style(style)
+
+
 def check(request: Request) -> None:
     """Return if clip and style can be used; InvalidClip or InvalidStyle if not. Needs no farm."""
     from farm import sandbox

@@ -125,6 +125,25 @@ def test_without_a_farm_each_command_says_how_to_get_one(command: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("clip", "style", "words"),
+    [
+        ("clpi.mp4", "swirl", "clpi.mp4 does not exist; check the path"),
+        ("clip.mp4", "swril", "no built-in style 'swril': did you mean swirl?"),
+        ("clip.mp4", "oil.jpg", "--style oil.jpg: no such image file"),
+        ("clip.mp4", "swirl", "no farm configured"),
+    ],
+)
+def test_a_submit_of_files_that_are_not_there_is_refused_before_a_farm_is_asked_for(
+    clip: str, style: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("clip.mp4").write_bytes(b"not looked into yet")
+    result = farm("submit", clip, "--style", style)
+    assert refused(result).startswith(words)
+    assert result.returncode == 2
+
+
+@pytest.mark.parametrize(
     ("arguments", "words"),
     [
         (["swirl", "-o", "x.jpg"], "-o x.jpg: a style is a PNG file; give -o x.png, or a folder"),
