@@ -60,6 +60,8 @@ class MemoryStore:
     def put_file(self, key: str, path: Path, on_progress: OnBytes | None = None) -> PutResult:
         """See Store."""
         data = path.read_bytes()
+        if on_progress:
+            on_progress(0, len(data))
         self.put(key, data)
         if on_progress:
             on_progress(len(data), len(data))

@@ -75,7 +75,7 @@ def request_from(
         blank,
         (Style(blank, ""),),
         request.size_px,
-        request.chunk_frames or CHUNK_CHOICES[0],
+        CHUNK_CHOICES[0] if request.chunk_frames is None else request.chunk_frames,
         request.params,
         request.output,
     )
@@ -88,7 +88,7 @@ def weighted(text: str) -> tuple[str, float]:
     InvalidParameter where the weight is none.
     """
     style, colon, weight = text.rpartition(":")
-    if not colon or Path(text).exists() or Path(weight).suffix[1:].isalpha():
+    if not colon or "/" in weight or Path(text).exists() or Path(weight).suffix[1:].isalpha():
         return text, 1.0
     number = value_of(float, weight)
     if not style or not isinstance(number, float) or not math.isfinite(number) or number <= 0:
@@ -98,6 +98,16 @@ def weighted(text: str) -> tuple[str, float]:
             value=weight,
         )
     return style, number
+
+
+def check_files(request: Request) -> None:
+    """Return if the clip is a file, and each style one or a name; InvalidClip or InvalidStyle if not. Costs little."""
+    from farm.style_file import find_style
+    from farm.video.source import local_file
+
+    local_file(request.clip)
+    for style, _ in request.styles:
+        find_style(style)
 
 
 def check(request: Request) -> None:

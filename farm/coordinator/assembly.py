@@ -28,6 +28,8 @@ from farm.video import FilmInfo, FrameIndex
 log = logging.getLogger(__name__)
 
 SHEET_FRAMES = 6
+SLOW_DISK_BYTES_S = 8 * 2**20
+"""A disk that rewrites a film more slowly than that is given up as stuck."""
 
 
 def assemble_job(run: Run, media: MediaCache, work: WorkFolders) -> Outcome:
@@ -118,6 +120,7 @@ def _joined(run: Run, film: Path, source: Path, films: Iterable[Path], reorder_f
         metadata={"title": spec.name, "comment": f"painted by the farm {__version__}, job {run.job}"},
         on_frame=lambda count: _progress(run, count, index.frame_count),
         on_beat=run.check,
+        closing=lambda size_bytes: run.slow(size_bytes / SLOW_DISK_BYTES_S),
     )
 
 
