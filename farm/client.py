@@ -83,7 +83,7 @@ class Farm:
         style: Wanted | Sequence[Wanted],
         *,
         size_px: int | None = None,
-        chunk_frames: int | None = DEFAULT_CHUNK_FRAMES,
+        chunk_frames: int | None = None,
         params: Params | None = None,
         output: Output | None = None,
         again: bool = False,
@@ -95,9 +95,9 @@ class Farm:
 
         `style` is an image file or a built-in style's name, or several to be mixed: a sequence of them, or of pairs
         with their weights, `[("swirl", 2), ("ember", 1)]`. `size_px` is the longer side of the painted film, by
-        default the source's. `chunk_frames` None: as is best for the clip's length and the workers there are. The same
-        submit twice is one job, unless `again`, however many workers there are by then; a `priority` given with it is
-        its new one. With `hold` a new job begins paused, until `resume`.
+        default the source's. `chunk_frames`: by default as is best for the clip's length and the workers there are.
+        The same submit twice is one job, unless `again`, however many workers there are by then; a `priority` given
+        with it is its new one. With `hold` a new job begins paused, until `resume`.
         Everything is checked before anything is written: InvalidInput and its kin leave the store as it was.
         """
         clip_path = Path(clip)

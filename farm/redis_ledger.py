@@ -320,7 +320,8 @@ class RedisLedger:
             raise LedgerUnavailable(f"Redis at {self.address} says: {error}", url=self.address) from error
         except (redis_errors.RedisError, OSError) as error:
             raise LedgerUnavailable(
-                f"Redis at {self.address} does not answer ({_first_line(error)}); start it, or `farm up`",
+                f"Redis at {self.address} does not answer ({_first_line(error)}); start it, "
+                "or unset FARM_REDIS_URL and `farm up`",
                 url=self.address,
             ) from error
 
