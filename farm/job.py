@@ -30,7 +30,7 @@ from farm.contract.errors import (
 )
 from farm.contract.messages import Priority, Queue, Stage, TaskId
 from farm.contract.plan import Plan
-from farm.contract.spec import Spec
+from farm.contract.spec import Output, Spec
 from farm.contract.states import JOB_LIVE, JobState, TaskState
 from farm.ledger import JobRecord
 from farm.segments import segments
@@ -39,6 +39,7 @@ from farm.status import JobStatus, job_status
 if TYPE_CHECKING:
     from farm.client import Farm
     from farm.explain import Facts, Reason
+    from farm.video import FilmInfo
 
 OnProgress = Callable[[JobStatus], None]
 OnBytes = Callable[[int, int], None]
@@ -170,21 +171,35 @@ class Job:
         self.farm.store.get_file(key, target)
         return target
 
+    def encode(self, path: str | Path, output: Output, on_progress: OnFrames | None = None) -> FilmInfo:
+        """Encode the film anew on this machine, from its frames, with another codec or quality; nothing is painted.
+
+        `path` ends in `output.suffix`. Errors as of `fetch`, and ObjectNotFound where `farm gc --frames` removed the
+        frames.
+        """
+        from farm.film import make_film
+        from farm.video import FrameIndex
+
+        plan, target = self._plan_with_frames(), Path(path)
+        _require_regular(target)
+        if target.suffix.lower() != output.suffix:
+            raise InvalidInput(f"{target}: a film in {output.codec} is a {output.suffix} file", path=str(target))
+        index = from_json(FrameIndex, self.farm.store.get(keys.index(self.name)))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beat = (lambda count: on_progress(count, plan.frame_count)) if on_progress else (lambda _count: None)
+        return make_film(self, plan, index, output, target, beat)
+
     def fetch_frames(self, folder: str | Path, on_progress: OnFrames | None = None) -> Path:
         """Write the film's frames as they were painted, `000000.png` and on, for compositing; returns the folder.
 
         Files of these names are written over. Errors as of `fetch`, and ObjectNotFound where `farm gc --frames` removed
         the frames.
         """
-        from farm.frames import FinalFrames, read_final_pngs
-        from farm.preview import frames_removed
+        from farm.frames import read_final_pngs
 
-        self._require_film(keys.output(self.name, "report.json"))
-        target, plan, store = Path(folder), self._plan(), self.farm.store
-        if plan is None or store.head(FinalFrames(self.name, plan).key(0)) is None:
-            raise frames_removed(self.name)
+        plan, target = self._plan_with_frames(), Path(folder)
         target.mkdir(parents=True, exist_ok=True)
-        for number, data in enumerate(read_final_pngs(store, self.name, plan)):
+        for number, data in enumerate(read_final_pngs(self.farm.store, self.name, plan)):
             (target / f"{number:06d}.png").write_bytes(data)
             if on_progress:
                 on_progress(number + 1, plan.frame_count)
@@ -280,6 +295,17 @@ class Job:
             return from_json(Plan, self.farm.store.get(keys.plan(self.name)))
         except ObjectNotFound:
             return None
+
+    def _plan_with_frames(self) -> Plan:
+        """The plan of a finished job that has its frames still."""
+        from farm.frames import FinalFrames
+        from farm.preview import frames_removed
+
+        self._require_film(keys.output(self.name, "report.json"))
+        plan = self._plan()
+        if plan is None or self.farm.store.head(FinalFrames(self.name, plan).key(0)) is None:
+            raise frames_removed(self.name)
+        return plan
 
     def _facts(self) -> Facts:
         from farm.explain import Facts

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from farm.cli.flags import value_of
 from farm.cli.output import (
     age_text,
     duration_text,
@@ -21,6 +23,7 @@ from farm.cli.request import AsJson, check_folder, check_picture, check_target
 from farm.cli.selection import JobName, JobToChange, chosen_job, job_to_change
 from farm.cli.terminal import put, say, warn
 from farm.contract.messages import Priority, Stage
+from farm.contract.spec import DEFAULT_CRF, MAX_CRF, Codec, Output
 from farm.contract.states import JOB_LIVE, JobState
 
 if TYPE_CHECKING:
@@ -109,22 +112,34 @@ def fetch(
             show_default=False,
         ),
     ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec", metavar="|".join(Codec), help="Encode it anew here, in this codec.", show_default=False
+        ),
+    ] = None,
+    crf: Annotated[
+        str | None,
+        typer.Option("--crf", metavar=f"0…{MAX_CRF}", help="Encode it anew here, in this quality.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fetch a job's film.
 
-    Where only --contact, --report, --plot or --frames is named, only these are fetched.
+    Where only --contact, --report, --plot or --frames is named, only these are fetched. With another --codec or --crf
+    than the job's the film is encoded from its frames on this machine; nothing is painted again.
     """
     from farm.cli.submit import fetch_film
     from farm.client import Farm
 
     chosen = chosen_job(Farm.from_settings(), job)
     fetched: dict[str, Any] = {"job": chosen.name}
-    if output or not (contact or report or plot or frames):
-        suffix = chosen.spec.output.suffix
-        target = output or chosen.name + suffix
-        check_target(target, suffix)
-        fetched["film"] = fetch_film(chosen, target)
+    if output or codec or crf or not (contact or report or plot or frames):
+        wanted = _wanted(chosen, codec, crf)
+        target = output or chosen.name + wanted.suffix
+        check_target(target, wanted.suffix)
+        as_it_is = wanted == chosen.spec.output
+        fetched["film"] = fetch_film(chosen, target) if as_it_is else _encode(chosen, target, wanted)
     for name, target_file in (("contact.png", contact), ("report.json", report), ("measure.png", plot)):
         if target_file:
             path = chosen.fetch_output(name, target_file)
@@ -134,6 +149,27 @@ def fetch(
         fetched["frames"] = _fetch_frames(chosen, frames)
     if as_json:
         put_json(fetched)
+
+
+def _wanted(job: Job, codec: str | None, crf: str | None) -> Output:
+    """The job's own output, but for what is named."""
+    own = job.spec.output
+    chosen = own.codec if codec is None else value_of(Codec, codec)
+    usual = own.crf if chosen is own.codec else DEFAULT_CRF
+    return Output(chosen, usual if crf is None else value_of(int, crf))
+
+
+def _encode(job: Job, target: str, output: Output) -> str:
+    from farm.cli.transfer import Transfer
+
+    path = Path(target)
+    path = path / (job.name + output.suffix) if path.is_dir() else path
+    with Transfer("encoding", "frames") as transfer:
+        film = job.encode(path, output, transfer.show)
+    say(f"film: {path}")
+    for notice in film.notices:
+        warn(notice)
+    return str(path)
 
 
 def _fetch_frames(job: Job, folder: str) -> str:
