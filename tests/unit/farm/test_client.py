@@ -76,8 +76,8 @@ def test_a_clip_that_changes_while_it_is_checked_is_refused_before_anything_is_w
 ) -> None:
     check_clip = sandbox.check_clip
 
-    def check_and_change(path: Path, settings: Settings) -> int:
-        count = check_clip(path, settings)
+    def check_and_change(path: Path, settings: Settings, size_px: int | None = None) -> int:
+        count = check_clip(path, settings, size_px)
         change(path)
         return count
 
