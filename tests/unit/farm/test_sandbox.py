@@ -104,7 +104,8 @@ def test_the_films_size_reaches_the_child(clip: Path, settings: Settings) -> Non
         sandbox.check_clip(clip, small, 128)
 
 
-def test_a_decoder_that_crashes_is_one_line(clip: Path, settings: Settings) -> None:
+def test_a_decoder_that_crashes_is_one_line(tmp_path: Path, settings: Settings) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=1000).path  # long enough not to be done before it is looked for
     with pytest.raises(DecoderFailed, match=r"clip\.mp4: the decoder crashed on it \(SIGSEGV\); export it again"):
         sandbox.index_clip(clip, settings, on_wait=lambda: child().send_signal(signal.SIGSEGV))
 
