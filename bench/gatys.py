@@ -287,7 +287,7 @@ def page(found: Race, head: str) -> str:
     frames = [(name, kind, *_cells(cost)) for (name, kind), cost in found.frames.items()]
     return "\n".join([
         "# Against a plain Gatys loop", "",
-        f"{head} `python -m bench gatys` writes this page. The plain loop is `bench/plain.py`.", "",
+        f"{head} `python -m bench gatys` writes this page. The plain loop is `bench/plain.py`.{_weights()}", "",
         *verdict_table(found.bars()), "",
         "## One step, ms", "",
         f"Medians of {ROUNDS} rounds; the bars' ratios are the medians of the rounds' own. {_precision(names)}", "",
@@ -299,6 +299,16 @@ def page(found: Race, head: str) -> str:
         *table(("", "frame", "s", "steps", "style loss left", "default: s", "style loss left"), frames), "",
         f"![The plain loop's pictures and ours]({STRIP_FILE})", "",
     ])  # fmt: skip
+
+
+RANDOM = (
+    " VGG19's weights are not on this machine: it ran on random ones. That changes nothing of a step's time, and much "
+    "of how many steps the plain loop needs: what bar 2 says of it holds for random weights alone."
+)
+
+
+def _weights() -> str:
+    return "" if has_weights(Backbone.VGG19) else RANDOM
 
 
 def _precision(names: Iterable[str]) -> str:

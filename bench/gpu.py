@@ -1,10 +1,12 @@
-"""`python bench/gpu.py [--quick]`: what a GPU could do, and what the painter makes of it. Torch 2.11 or newer.
+"""`python bench/gpu.py [--quick] [--sizes 1080p,4K]`: what a GPU could do, and what the painter makes of it. Torch 2.11
+or newer.
 
 Ceilings first: matmul in TF32 and bf16, and copying, as this very device does them. Then, for both backbones at 540p,
 1080p and 4K, in float32, in bfloat16, and that compiled: ms a step, its arithmetic (`torch.utils.flop_counter`) as
-a share of the bf16 ceiling, frames a second of the steady state, peak memory; and what a frame takes besides: its
-motion, looked for by the CPU, and the painting carried along it. Written to `bench/results/gpu.md`; frame costs go to
-`costs.json` for the simulation. `--quick`: tiny sizes, also on a CPU, to see that it works; writes nothing.
+a share of the bf16 ceiling, frames a second of the steady state, of frames in which something new is seen, peak memory;
+and what a frame takes besides: its motion, looked for by the CPU, and the painting carried along it. Written to
+`bench/results/gpu.md` after every row, as a machine may be lent for minutes only; frame costs go to `costs.json` for
+the simulation. `--quick`: tiny sizes, also on a CPU, to see that it works; writes nothing.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # started as a file, not as a module
 
+import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
@@ -31,11 +34,10 @@ from farm import styles
 from farm.contract.errors import FarmError
 from farm.contract.params import Backbone, Params
 from farm.settings import Settings
-from worker.device import Device, choose_device, versions
-from worker.engine import Painter, carry
+from worker.device import Device, choose_device, machine_of, versions
+from worker.engine import Carried, Frame, Machine, Painter, carry
 from worker.engine.backbones import Network, warmed
 from worker.engine.losses import style_grams
-from worker.studio import machine_of
 
 RESULTS = Path(__file__).resolve().parent / "results"
 Sizes = dict[str, tuple[int, int]]
@@ -45,6 +47,8 @@ MATMUL, COPY_BYTES = 8192, 1 << 30
 QUICK_MATMUL, QUICK_COPY_BYTES, QUICK_STEPS = 128, 1 << 20, 2
 RUNS = 5
 GIB = 1 << 30
+NEWLY_SEEN = 0.02
+"""Share of a frame that nothing is carried to, where something comes into view: it is painted coarse to fine."""
 BAR_S = {Backbone.VGG19: 1.0, Backbone.EFFICIENTNET_LITE0: 0.3}
 BAR_GIB = {"1080p": 6.0, "4K": 24.0}
 
@@ -61,7 +65,7 @@ class Ceilings:
 class Way(Enum):
     """How the network runs."""
 
-    EAGER = "float32"
+    EAGER = "float32"  # as TF32 where the device has it
     LOW = "bfloat16"  # what workers do on a GPU
     COMPILED = "bfloat16, compiled"  # with FARM_COMPILE=on
 
@@ -77,6 +81,7 @@ class Row:
     step_flops: float = 0.0
     frame_s: float = 0.0
     peak_bytes: int = 0
+    newly_seen_s: float = 0.0  # a frame of which `NEWLY_SEEN` is bare
     failed: str = ""  # why it could not be measured
 
     def share(self, ceiling: Ceilings) -> float:
@@ -129,7 +134,9 @@ def rows(device: str, sizes_hw: Sizes, ways: Sequence[Way], steps: int) -> Itera
                         yield _measured(row, chosen, size_hw, device, steps)
                 except (RuntimeError, FarmError) as error:  # too little memory, no compiler
                     yield replace(row, failed=str(error).strip().splitlines()[0][:100])
-                _forget(device)
+                if device != "cpu":
+                    torch.cuda.empty_cache()
+            torch.compiler.reset()
 
 
 def bars(found: Sequence[Row], ceiling: Ceilings, beside: Sequence[Around] = ()) -> list[Bar]:
@@ -154,7 +161,8 @@ def bars(found: Sequence[Row], ceiling: Ceilings, beside: Sequence[Around] = ())
 
 def page(found: Sequence[Row], ceiling: Ceilings, beside: Sequence[Around], head: str) -> str:
     """The Markdown page."""
-    header = ("backbone", "size", "", "ms a step", "of the bf16 ceiling", "frames/s", "peak, GiB", "")
+    header = ("backbone", "size", "", "ms a step", "of the bf16 ceiling", "frames/s", "where something is newly seen",
+              "peak, GiB", "")  # fmt: skip
     return "\n".join([
         "# The painter on a GPU", "", f"{head} `python bench/gpu.py` writes this page.", "",
         *verdict_table(bars(found, ceiling, beside)), "",
@@ -164,7 +172,8 @@ def page(found: Sequence[Row], ceiling: Ceilings, beside: Sequence[Around], head
         f"| copy | {ceiling.copy_bytes_s / 1e9:.3g} GB/s |", "",
         *table(header, [_cells(row, ceiling) for row in found]), "",
         "A frame of the steady state is one painted after another with the default number of steps, without its "
-        "motion and without the painting being carried along it. These, ms a frame:", "",
+        f"motion and without the painting being carried along it. Where {NEWLY_SEEN:.0%} of it is newly seen, it is "
+        "painted coarse to fine. The rest, ms a frame:", "",
         *table(around.HEADER, [around.cells(row) for row in beside]), "",
         "Motion is looked for on the CPU beside the painter, and PNGs are made there; the painter waits where either "
         "takes longer than it does. It goes on once the painting is carried, in a chunk's last frames also mixed with "
@@ -191,25 +200,35 @@ def _measured(row: Row, network: Network, size_hw: tuple[int, int], device: str,
     params = replace(Params(backbone=row.backbone), steps_next=steps, blend_frames=0)
     painter = Painter(network, params, styles.paint("swirl", 512, 384), size_hw=size_hw, device=device)
     content = scene(size_hw)
-    carried = carry(content, content, content)
-    painter.paint_next(content, carried)  # targets
+    carried = carry(content, content, content, machine=Machine(device))
+    edge = np.arange(size_hw[1]) < NEWLY_SEEN * size_hw[1]
+    newly_seen = Carried(carried.image, np.where(edge, 0, carried.mask).astype(np.float32))
+    painter.paint_next(content, newly_seen)  # targets, and what is compiled once for a size
     if device != "cpu":
         torch.cuda.reset_peak_memory_stats(device)
-    times, done = [], 1
+    frame_s, done = _frame(painter, content, carried, device)
+    newly_seen_s, _ = _frame(painter, content, newly_seen, device)
+    peak_bytes = torch.cuda.max_memory_allocated(device) if device != "cpu" else 0
+    return replace(
+        row,
+        step_ms=1000 * frame_s / done,
+        step_flops=step_flops(network, size_hw, device),
+        frame_s=frame_s,
+        newly_seen_s=newly_seen_s,
+        peak_bytes=peak_bytes,
+    )
+
+
+def _frame(painter: Painter, content: Frame, carried: Carried, device: str) -> tuple[float, int]:
+    """A frame's seconds, the median of some, and its steps."""
+    times, done = [], 0
     for _ in range(RUNS):
         synchronize(device)
         began_s = time.perf_counter()
         done = painter.paint_next(content, carried).steps
         synchronize(device)
         times.append(time.perf_counter() - began_s)
-    frame_s = statistics.median(times)
-    return replace(
-        row,
-        step_ms=1000 * frame_s / done,
-        step_flops=step_flops(network, size_hw, device),
-        frame_s=frame_s,
-        peak_bytes=torch.cuda.max_memory_allocated(device) if device != "cpu" else 0,
-    )
+    return statistics.median(times), done
 
 
 def step_flops(network: Network, size_hw: tuple[int, int], device: str) -> float:
@@ -227,18 +246,13 @@ def _matmul(side: int, dtype: torch.dtype, device: str) -> Callable[[], object]:
     return lambda: a @ b
 
 
-def _forget(device: str) -> None:
-    torch.compiler.reset()
-    if device != "cpu":
-        torch.cuda.empty_cache()
-
-
 def _cells(row: Row, ceiling: Ceilings) -> tuple[str, ...]:
     start = (row.backbone.value, row.size, row.way.value)
     if row.failed:
-        return (*start, "—", "—", "—", "—", row.failed)
+        return (*start, "—", "—", "—", "—", "—", row.failed)
     peak = f"{row.peak_bytes / GIB:.2f}" if row.peak_bytes else "—"
-    return (*start, f"{row.step_ms:.2f}", f"{row.share(ceiling):.1%}", f"{1 / row.frame_s:.2f}", peak, "")
+    return (*start, f"{row.step_ms:.2f}", f"{row.share(ceiling):.1%}", f"{1 / row.frame_s:.2f}",
+            f"{1 / row.newly_seen_s:.2f}" if row.newly_seen_s else "—", peak, "")  # fmt: skip
 
 
 def _head(device: Device) -> str:
@@ -250,28 +264,41 @@ def main(arguments: Sequence[str]) -> None:
     """Measure, print, write."""
     parser = argparse.ArgumentParser(prog="bench/gpu.py", description="The painter on a GPU, against its ceilings.")
     parser.add_argument("--quick", action="store_true", help="tiny sizes, also on a CPU; writes nothing")
-    quick = parser.parse_args(arguments).quick
+    parser.add_argument("--sizes", type=_sizes, default=SIZES_HW, help=f"some of {','.join(SIZES_HW)}")
+    options = parser.parse_args(arguments)
+    quick: bool = options.quick
     settings = Settings.load()
     device = choose_device(settings)
     if device.torch_name == "cpu" and not quick:
         parser.error("torch sees no CUDA device; run it on a GPU machine, or with --quick to see that it works")
     ceiling = ceilings(device.torch_name, QUICK_MATMUL, QUICK_COPY_BYTES) if quick else ceilings(device.torch_name)
-    sizes_hw = QUICK_SIZES_HW if quick else SIZES_HW
-    found = []
-    ways = (Way.EAGER, Way.LOW) if device.torch_name == "cpu" else tuple(Way)
+    sizes_hw: Sizes = QUICK_SIZES_HW if quick else options.sizes
+    found: list[Row] = []
+    beside: list[Around] = []
+
+    def keep(cells: Sequence[str]) -> None:
+        print(" | ".join(cells), flush=True)
+        if not quick:
+            RESULTS.mkdir(exist_ok=True)
+            (RESULTS / "gpu.md").write_text(page(found, ceiling, beside, _head(device)))
+
+    for size, size_hw in sizes_hw.items():
+        beside.append(around.measured(size, size_hw, machine_of(device, settings.threads)))
+        keep(around.cells(beside[-1]))
+    ways = (Way.EAGER, Way.LOW) if device.torch_name == "cpu" else (Way.LOW, Way.EAGER, Way.COMPILED)
     for row in rows(device.torch_name, sizes_hw, ways, QUICK_STEPS if quick else Params().steps_next):
         found.append(row)
-        print(" | ".join(_cells(row, ceiling)), flush=True)
-    beside, machine = [], machine_of(device, settings.threads)
-    for size, size_hw in sizes_hw.items():
-        beside.append(around.measured(size, size_hw, machine))
-        print(" | ".join(around.cells(beside[-1])), flush=True)
-    text = page(found, ceiling, beside, _head(device))
-    print(text)
+        keep(_cells(row, ceiling))
+    print(page(found, ceiling, beside, _head(device)))
     if not quick:
-        RESULTS.mkdir(exist_ok=True)
-        (RESULTS / "gpu.md").write_text(text)
         costs.keep(measured_costs(found, beside))
+
+
+def _sizes(names: str) -> Sizes:
+    chosen = names.split(",")
+    if unknown := sorted(set(chosen) - set(SIZES_HW)):
+        raise argparse.ArgumentTypeError(f"no size {', '.join(unknown)}; there are {', '.join(SIZES_HW)}")
+    return {name: SIZES_HW[name] for name in chosen}
 
 
 if __name__ == "__main__":

@@ -22,7 +22,7 @@ from farm import styles
 from farm.contract.params import Backbone, Params
 from farm.contract.spec import WEIGHTS_SHA256
 from worker import heap
-from worker.device import low_backbones
+from worker.device import low_backbones, repeat_alike
 from worker.engine import Frame, Network, Painter, StepProgress, carry
 from worker.engine.backbones import load, weights_sha256
 from worker.engine.backbones.vgg19 import GROUPS
@@ -102,8 +102,9 @@ def step_ms(network: Network, backbone: Backbone, size_hw: tuple[int, int], devi
 
 @contextmanager
 def network_of(backbone: Backbone, device: str, *, bfloat16: bool = False) -> Iterator[Network]:
-    """The backbone on `device`; VGG19 on random weights where its own are not here."""
-    if has_weights(backbone):
+    """The backbone on `device`, as a worker loads it; VGG19 on random weights where its own are not here."""
+    repeat_alike()
+    if backbone is not Backbone.VGG19 or has_weights(backbone):
         yield load(backbone, WEIGHTS_SHA256[backbone], device, bfloat16=bfloat16)
         return
     with tempfile.TemporaryDirectory() as folder:

@@ -113,7 +113,9 @@ def _send(app: Celery, name: str, arguments: tuple[Any, ...], queue: str, **opti
             **options,
         )
     except (OperationalError, OSError) as error:
-        raise LedgerUnavailable(f"Redis does not take messages ({error}); start it, or `farm up`") from error
+        raise LedgerUnavailable(
+            f"Redis does not take messages ({error}); start it, or unset FARM_REDIS_URL and `farm up`"
+        ) from error
 
 
 def _tls(url: str) -> dict[str, Any]:

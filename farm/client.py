@@ -16,6 +16,7 @@ import hashlib
 import secrets
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -25,7 +26,7 @@ from farm import sandbox
 from farm.collect import in_use
 from farm.contract import keys
 from farm.contract.codec import to_json
-from farm.contract.errors import FarmError, InvalidInput, JobNotFound
+from farm.contract.errors import FarmError, InvalidClip, InvalidInput, JobNotFound
 from farm.contract.messages import Priority, Queue
 from farm.contract.params import Params
 from farm.contract.spec import DEFAULT_CHUNK_FRAMES, WEIGHTS_SHA256, Media, Output, Spec, Style
@@ -42,6 +43,9 @@ if TYPE_CHECKING:
     from celery import Celery
 
     from farm.store import Store
+
+_Stamp = tuple[int, int]
+"""A file's size in bytes and the time of its last change in ns."""
 
 
 class Farm:
@@ -79,7 +83,7 @@ class Farm:
         style: Wanted | Sequence[Wanted],
         *,
         size_px: int | None = None,
-        chunk_frames: int | None = DEFAULT_CHUNK_FRAMES,
+        chunk_frames: int | None = None,
         params: Params | None = None,
         output: Output | None = None,
         again: bool = False,
@@ -91,9 +95,9 @@ class Farm:
 
         `style` is an image file or a built-in style's name, or several to be mixed: a sequence of them, or of pairs
         with their weights, `[("swirl", 2), ("ember", 1)]`. `size_px` is the longer side of the painted film, by
-        default the source's. `chunk_frames` None: as is best for the clip's length and the workers there are. The same
-        submit twice is one job, unless `again`, however many workers there are by then; a `priority` given with it is
-        its new one. With `hold` a new job begins paused, until `resume`.
+        default the source's. `chunk_frames`: by default as is best for the clip's length and the workers there are.
+        The same submit twice is one job, unless `again`, however many workers there are by then; a `priority` given
+        with it is its new one. With `hold` a new job begins paused, until `resume`.
         Everything is checked before anything is written: InvalidInput and its kin leave the store as it was.
         """
         clip_path = Path(clip)
@@ -103,7 +107,10 @@ class Farm:
         some = (Style(blank, ""),)
         _build_spec(shown_name(clip_path), blank, some, size_px, length, params, output or Output(), "")
         style_files = load_styles(style, self.settings)
-        source, frame_count = _check_clip(clip_path, self.settings)
+        stamp = _stamp(clip_path)
+        source, frame_count = _check_clip(clip_path, self.settings, size_px)
+        if _stamp(clip_path) != stamp:
+            raise _changed(clip_path)
         self.check()
         nonce = secrets.token_hex(8) if again else ""
         spec = _build_spec(
@@ -119,7 +126,8 @@ class Farm:
         if chunk_frames is None:
             spec = self._in_chunks(spec, frame_count)
         with in_use(self.ledger, [media.sha256 for media in (source, *(file.media for file in style_files))]):
-            self._upload(spec, clip_path, style_files, on_upload)
+            self._put_clip(source, clip_path, stamp, on_upload)
+            self._put_rest(spec, style_files)
             return self._start(spec, priority, hold)
 
     def _in_chunks(self, spec: Spec, frame_count: int) -> Spec:
@@ -163,8 +171,21 @@ class Farm:
 
         publish_advance(self._app, job)
 
-    def _upload(self, spec: Spec, clip: Path, styles: Sequence[StyleFile], on_upload: OnBytes | None) -> None:
-        self.store.put_file_once(keys.media(spec.source), clip, spec.source.sha256, on_progress=on_upload)
+    def _put_clip(self, source: Media, clip: Path, stamp: _Stamp | None, on_upload: OnBytes | None) -> None:
+        """Store the clip under its SHA-256, and no other bytes: InvalidClip where it changed since that was taken."""
+        key = keys.media(source)
+        stored = self.store.head(key)
+        if stored is not None and (stored.size_bytes, stored.sha256) != (source.size_bytes, source.sha256):
+            self.store.delete([key])  # a clip that changed left it: nobody can read it
+        try:
+            written = self.store.put_file_once(key, clip, source.sha256, on_progress=on_upload).written
+        except FileNotFoundError as error:
+            raise _changed(clip) from error
+        if written and _stamp(clip) != stamp:
+            self.store.delete([key])
+            raise _changed(clip)
+
+    def _put_rest(self, spec: Spec, styles: Sequence[StyleFile]) -> None:
         for style in styles:
             self.store.put_once(keys.media(style.media), style.data, _content_type(style.media.suffix))
         self.store.put_once(keys.spec(spec.job), to_json(spec), "application/json")
@@ -180,9 +201,23 @@ class Farm:
         return Job(self, spec.job)
 
 
-def _check_clip(path: Path, settings: Settings) -> tuple[Media, int]:
+def _stamp(path: Path) -> _Stamp | None:
+    """What changes when a file is written to; None where there is none."""
+    with suppress(OSError):
+        info = path.stat()
+        return info.st_size, info.st_mtime_ns
+    return None
+
+
+def _changed(clip: Path) -> InvalidClip:
+    return InvalidClip(
+        f"{clip} changed while it was read; submit it again when its export or copy is done", path=str(clip)
+    )
+
+
+def _check_clip(path: Path, settings: Settings, size_px: int | None = None) -> tuple[Media, int]:
     """The clip, and about how many frames it has."""
-    frame_count = sandbox.check_clip(path, settings)
+    frame_count = sandbox.check_clip(path, settings, size_px)
     suffix = path.suffix.lower()
     suffix = suffix if suffix[1:].isalnum() and suffix.isascii() and len(suffix) <= 9 else ".clip"
     with path.open("rb") as file:

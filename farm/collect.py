@@ -6,6 +6,8 @@
     frames                              of jobs that succeeded, where asked for. Film and report stay
     media                               that no spec names, once they are that old
 
+The ledger forgets the tasks of all jobs that ended that long ago, and keeps the jobs: `farm resume` reads the store.
+
 What the ledger does not know is left alone, as a wiped ledger knows nothing. Two who must not cross, a collection and
 a submit or resume, both mark what they are about to touch before they look whether the other has: so at least one of
 them sees the other, and gives way.
@@ -24,7 +26,7 @@ from enum import StrEnum
 from farm.contract import keys
 from farm.contract.errors import ObjectNotFound, WaitTimeout
 from farm.contract.messages import Stage, TaskId
-from farm.contract.states import JobState, TaskState
+from farm.contract.states import JOB_ENDED, JobState, TaskState
 from farm.ledger import JobRecord, Ledger
 from farm.store import Store
 
@@ -109,10 +111,12 @@ class Collector:
         for garbage in itertools.chain(self._jobs(), self._media()):
             found.append(garbage)
             on_garbage(garbage)
+        if not self.dry_run:
+            self._forget_tasks()
         return found
 
     def _jobs(self) -> Iterator[Garbage]:
-        for record in self.ledger.jobs():
+        for record in self.ledger.jobs(JOB_ENDED):
             kind = self._kind(record)
             if kind is None:
                 continue
@@ -125,8 +129,16 @@ class Collector:
             if count:
                 yield Garbage(kind, record.job, count)
 
+    def _forget_tasks(self) -> None:
+        for record in self.ledger.jobs(JOB_ENDED):
+            if self._is_over(record) and self.ledger.tasks(record.job) and not self._held(record.job):
+                self.ledger.forget_tasks(record.job)
+
+    def _is_over(self, record: JobRecord) -> bool:
+        return 0 < record.finished_s <= time.time() - self.older_than_s
+
     def _kind(self, record: JobRecord) -> Kind | None:
-        if not 0 < record.finished_s <= time.time() - self.older_than_s:
+        if not self._is_over(record):
             return None
         if record.state in (JobState.FAILED, JobState.CANCELED):
             return Kind.UNFINISHED

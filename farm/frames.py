@@ -122,23 +122,31 @@ def read_manifest(store: Store, job: str, task: TaskId) -> Manifest:
 def read_final_frames(
     store: Store, job: str, plan: Plan, frames: FrameRange | None = None
 ) -> Iterator[NDArray[np.uint8]]:
-    """The final `frames` (None: all), in order, `(H, W, 3) uint8 sRGB`, checked as FrameReader does.
+    """The final `frames` (None: all), in order, `(H, W, 3) uint8 sRGB`, checked as FrameReader does."""
+    reader = FrameReader(store, job)
+    for stored, data in _read(reader, FinalFrames(job, plan), frames or FrameRange(0, plan.frame_count)):
+        yield reader.picture(stored, data)
 
-    A few are read ahead.
-    """
-    wanted = frames or FrameRange(0, plan.frame_count)
-    final, reader = FinalFrames(job, plan), FrameReader(store, job)
+
+def read_final_pngs(store: Store, job: str, plan: Plan) -> Iterator[bytes]:
+    """All final frames, in order, as they are stored, checked as FrameReader does."""
+    for _, data in _read(FrameReader(store, job), FinalFrames(job, plan), FrameRange(0, plan.frame_count)):
+        yield data
+
+
+def _read(reader: FrameReader, final: FinalFrames, wanted: FrameRange) -> Iterator[tuple[StoredFrame, bytes]]:
+    """A few are read ahead."""
     with ThreadPoolExecutor(READERS, thread_name_prefix="frames") as pool:
         ahead: deque[tuple[StoredFrame, Future[bytes]]] = deque()
         for number in range(wanted.start, wanted.stop):
             stored = final.stored(number)
             ahead.append((stored, pool.submit(reader.data, stored)))
             if len(ahead) >= READ_AHEAD:
-                yield _next(reader, ahead)
+                yield _next(ahead)
         while ahead:
-            yield _next(reader, ahead)
+            yield _next(ahead)
 
 
-def _next(reader: FrameReader, ahead: deque[tuple[StoredFrame, Future[bytes]]]) -> NDArray[np.uint8]:
+def _next(ahead: deque[tuple[StoredFrame, Future[bytes]]]) -> tuple[StoredFrame, bytes]:
     stored, data = ahead.popleft()
-    return reader.picture(stored, data.result())
+    return stored, data.result()

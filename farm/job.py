@@ -6,6 +6,7 @@ Made by `farm.client.Farm.submit` and `Farm.job`. What is asked is written to th
 from __future__ import annotations
 
 import json
+import math
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -22,13 +23,14 @@ from farm.contract.errors import (
     InvalidInput,
     JobFailed,
     JobNotFound,
+    LedgerUnavailable,
     ObjectNotFound,
     StoreUnavailable,
     WaitTimeout,
 )
 from farm.contract.messages import Priority, Queue, Stage, TaskId
 from farm.contract.plan import Plan
-from farm.contract.spec import Spec
+from farm.contract.spec import Output, Spec
 from farm.contract.states import JOB_LIVE, JobState, TaskState
 from farm.ledger import JobRecord
 from farm.segments import segments
@@ -37,11 +39,18 @@ from farm.status import JobStatus, job_status
 if TYPE_CHECKING:
     from farm.client import Farm
     from farm.explain import Facts, Reason
+    from farm.video import FilmInfo
 
 OnProgress = Callable[[JobStatus], None]
 OnBytes = Callable[[int, int], None]
 """Called with bytes done and bytes in all."""
+OnFrames = Callable[[int, int], None]
+"""Called with frames done and frames in all."""
+OnSilence = Callable[[LedgerUnavailable], None]
 PREVIEW_FRAMES = 12
+PATIENCE_S = 60.0
+"""How long Redis may be silent before a wait for a job ends: a restart is no reason, as the job goes on."""
+SILENCE_POLL_S = 2.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,34 +98,56 @@ class Job:
         )
 
     def wait(
-        self, on_progress: OnProgress | None = None, *, timeout_s: float | None = None, poll_s: float = 0.5
+        self,
+        on_progress: OnProgress | None = None,
+        *,
+        timeout_s: float | None = None,
+        poll_s: float = 0.5,
+        on_silence: OnSilence | None = None,
     ) -> JobStatus:
         """Wait until the film is there; `on_progress` is called with each new status.
 
-        JobFailed where the job ends without a film, WaitTimeout after `timeout_s` (the job goes on).
+        JobFailed where the job ends without a film, WaitTimeout after `timeout_s` (the job goes on). LedgerUnavailable
+        where Redis is silent for `PATIENCE_S`, or still is after `timeout_s`; until then `on_silence` hears of it.
         """
-        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        deadline = math.inf if timeout_s is None else time.monotonic() + timeout_s
         while True:
-            status = self.status()
+            status = self._patient_status(deadline, on_silence)
             if on_progress:
                 on_progress(status)
             if status.state is JobState.SUCCEEDED:
                 return status
-            if status.ended:
-                why = status.error or "it was canceled"
-                again = "retry" if status.state is JobState.FAILED else "resume"
-                raise JobFailed(
-                    f"{self.name} {status.state}: {why}; `farm {again} {self.name}` goes on from the frames done",
-                    job=self.name,
-                    state=status.state,
-                )
-            if deadline is not None and time.monotonic() >= deadline:
+            self._require_going(status)
+            if time.monotonic() >= deadline:
                 raise WaitTimeout(
                     f"{self.name} is {status.state} after {timeout_s:g} s and goes on: `farm watch {self.name}`",
                     job=self.name,
                     timeout_s=timeout_s,
                 )
             time.sleep(poll_s)
+
+    def _patient_status(self, deadline: float, on_silence: OnSilence | None) -> JobStatus:
+        until = min(deadline, time.monotonic() + PATIENCE_S)
+        while True:
+            try:
+                return self.status()
+            except LedgerUnavailable as error:
+                left_s = until - time.monotonic()
+                if left_s <= 0:
+                    raise
+                if on_silence:
+                    on_silence(error)
+                time.sleep(min(SILENCE_POLL_S, left_s))
+
+    def _require_going(self, status: JobStatus) -> None:
+        if status.ended:
+            why = status.error or "it was canceled"
+            again = "retry" if status.state is JobState.FAILED else "resume"
+            raise JobFailed(
+                f"{self.name} {status.state}: {why}; `farm {again} {self.name}` goes on from the frames done",
+                job=self.name,
+                state=status.state,
+            )
 
     def fetch(self, path: str | Path, *, on_progress: OnBytes | None = None) -> Path:
         """Download the film to `path` (a folder: under the job's name); returns where it lies."""
@@ -138,6 +169,40 @@ class Job:
         _require_regular(target)
         target.parent.mkdir(parents=True, exist_ok=True)
         self.farm.store.get_file(key, target)
+        return target
+
+    def encode(self, path: str | Path, output: Output, on_progress: OnFrames | None = None) -> FilmInfo:
+        """Encode the film anew on this machine, from its frames, with another codec or quality; nothing is painted.
+
+        `path` ends in `output.suffix`. Errors as of `fetch`, and ObjectNotFound where `farm gc --frames` removed the
+        frames.
+        """
+        from farm.film import make_film
+        from farm.video import FrameIndex
+
+        plan, target = self._plan_with_frames(), Path(path)
+        _require_regular(target)
+        if target.suffix.lower() != output.suffix:
+            raise InvalidInput(f"{target}: a film in {output.codec} is a {output.suffix} file", path=str(target))
+        index = from_json(FrameIndex, self.farm.store.get(keys.index(self.name)))
+        target.parent.mkdir(parents=True, exist_ok=True)
+        beat = (lambda count: on_progress(count, plan.frame_count)) if on_progress else (lambda _count: None)
+        return make_film(self, plan, index, output, target, beat)
+
+    def fetch_frames(self, folder: str | Path, on_progress: OnFrames | None = None) -> Path:
+        """Write the film's frames as they were painted, `000000.png` and on, for compositing; returns the folder.
+
+        Files of these names are written over. Errors as of `fetch`, and ObjectNotFound where `farm gc --frames` removed
+        the frames.
+        """
+        from farm.frames import read_final_pngs
+
+        plan, target = self._plan_with_frames(), Path(folder)
+        target.mkdir(parents=True, exist_ok=True)
+        for number, data in enumerate(read_final_pngs(self.farm.store, self.name, plan)):
+            (target / f"{number:06d}.png").write_bytes(data)
+            if on_progress:
+                on_progress(number + 1, plan.frame_count)
         return target
 
     def preview(self, path: str | Path, frames: int = PREVIEW_FRAMES) -> Path:
@@ -231,6 +296,17 @@ class Job:
         except ObjectNotFound:
             return None
 
+    def _plan_with_frames(self) -> Plan:
+        """The plan of a finished job that has its frames still."""
+        from farm.frames import FinalFrames
+        from farm.preview import frames_removed
+
+        self._require_film(keys.output(self.name, "report.json"))
+        plan = self._plan()
+        if plan is None or self.farm.store.head(FinalFrames(self.name, plan).key(0)) is None:
+            raise frames_removed(self.name)
+        return plan
+
     def _facts(self) -> Facts:
         from farm.explain import Facts
 
@@ -244,7 +320,7 @@ class Job:
             store_error = "the job's spec is gone; submit the clip again"
         tasks = ledger.tasks(self.name)
         running = [task for task, item in tasks.items() if item.state is TaskState.RUNNING]
-        others = [item for item in ledger.jobs() if item.job != self.name and item.state in JOB_LIVE]
+        others = [item for item in ledger.jobs(JOB_LIVE) if item.job != self.name]
         return Facts(
             self.name,
             ledger.job(self.name),

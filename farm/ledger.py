@@ -109,8 +109,8 @@ class Ledger(Protocol):
     def job(self, job: str) -> JobRecord | None:
         """One job, or None."""
 
-    def jobs(self) -> list[JobRecord]:
-        """All jobs, newest first."""
+    def jobs(self, states: Collection[JobState] = tuple(JobState)) -> list[JobRecord]:
+        """The jobs in one of `states`, newest first. Costs little for each that is in none of them."""
 
     def move_job(self, job: str, after: JobState, **changes: Any) -> bool:
         """Bring a job to state `after` if its table has that way, with other fields; False if it has not."""
@@ -137,6 +137,9 @@ class Ledger(Protocol):
 
     def frames_done(self, job: str) -> dict[TaskId, int]:
         """Frames done, by task."""
+
+    def forget_tasks(self, job: str) -> bool:
+        """Drop what is known of the tasks of a job that ended; the job stays. False where it has not ended."""
 
     def claim(self, message: TaskMessage, worker: str, lease_s: float) -> Lease | None:
         """Take the task's lease and set it running; None where it is held, done or stale, or its job not live."""

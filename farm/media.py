@@ -1,4 +1,8 @@
-"""A process's local copies of media from the store: downloaded once, named by content, bounded in size."""
+"""A process's local copies of media from the store: downloaded once, named by content, bounded in size.
+
+What a process has in hand is dropped by no other: it holds a shared lock on the file for as long as it keeps the path
+it was given. So the cache outgrows its limit where the clips in use alone are larger.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +10,7 @@ import logging
 import os
 import shutil
 import time
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -42,24 +47,32 @@ class MediaCache:
     def path(self, media: Media, on_bytes: OnBytes | None = None) -> Path:
         """Where the media file lies on this machine; downloads and checks it the first time.
 
+        It stays there as long as this very object is kept: a path made from it holds nothing.
         `on_bytes(done, total)` hears of the download, or, while another process has it in hand, that nothing came yet.
         """
         target = self._folder / Path(keys.media(media)).name
-        if self._is_here(target, media):
-            return target
-        with self._one_at_a_time(target.name, lambda: on_bytes and on_bytes(0, media.size_bytes)):
-            if not self._is_here(target, media):
-                self._folder.mkdir(parents=True, exist_ok=True)
-                self._make_room(media.size_bytes)
-                self._store.get_file(keys.media(media), target, on_progress=on_bytes)
-        return target
+        held = self._found(target, media)
+        if held is None:
+            with self._one_at_a_time(target.name, lambda: on_bytes and on_bytes(0, media.size_bytes)):
+                held = self._found(target, media)
+                while held is None:  # once, unless another process makes room just then
+                    held = self._downloaded(target, media, on_bytes)
+        return held
 
-    def _is_here(self, target: Path, media: Media) -> bool:
-        with suppress(FileNotFoundError):  # not yet, or another process just made room
-            if target.stat().st_size == media.size_bytes:
-                os.utime(target)  # the cache drops what was used longest ago
-                return True
-        return False
+    def _found(self, target: Path, media: Media) -> Path | None:
+        """The file, held; None where it is not there, or not whole."""
+        with suppress(FileNotFoundError):  # where there are no locks, another process may just make room
+            held = _held(target)
+            if held is not None and held.stat().st_size == media.size_bytes:
+                os.utime(held)  # the cache drops what was used longest ago
+                return held
+        return None
+
+    def _downloaded(self, target: Path, media: Media, on_bytes: OnBytes | None) -> Path | None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        self._make_room(media.size_bytes)
+        self._store.get_file(keys.media(media), target, on_progress=on_bytes)
+        return _held(target)
 
     @contextmanager
     def _one_at_a_time(self, name: str, while_waiting: Callable[[], object]) -> Iterator[None]:
@@ -81,15 +94,15 @@ class MediaCache:
             lock.release()
 
     def _make_room(self, wanted_bytes: int) -> None:
-        """Drop what was used longest ago, until all fits the limit, and half the disk: others need the rest."""
+        """Drop what was used longest ago and is in no use now, until all fits the limit, and half the disk."""
         limit_bytes = min(self._limit_bytes, shutil.disk_usage(self._folder).total // 2)
         files = sorted(self._files())
         held_bytes = sum(size_bytes for _, size_bytes, _ in files)
         for _, size_bytes, item in files:
             if held_bytes + wanted_bytes <= limit_bytes:
                 return
-            held_bytes -= size_bytes
-            item.unlink(missing_ok=True)
+            if _dropped(item):
+                held_bytes -= size_bytes
 
     def _files(self) -> Iterator[tuple[float, int, Path]]:
         """Time of last use, size and path of what may be dropped; other processes come and go in the folder."""
@@ -98,3 +111,47 @@ class MediaCache:
                 info = item.stat()
                 if item.suffix != ".part" or time.time() - info.st_mtime > STALE_PART_S:
                     yield info.st_mtime, info.st_size, item
+
+
+class _HeldPath(type(Path())):  # type: ignore[misc]  # of this system's kind
+    """A path whose file is locked until the object goes: Path itself can't be watched."""
+
+
+def _held(target: Path) -> Path | None:
+    """`target`, which no process drops while this object is kept; None where it is gone."""
+    try:
+        file = os.open(target, os.O_RDONLY)
+    except FileNotFoundError:
+        return None
+    held = _HeldPath(target)
+    weakref.finalize(held, os.close, file)
+    _lock(file, alone=False)
+    return held if os.fstat(file).st_nlink else None
+
+
+def _dropped(item: Path) -> bool:
+    """Delete a file where no process holds it; whether it is gone."""
+    try:
+        with item.open("r+b") as file:
+            if not _lock(file.fileno(), alone=True):
+                return False
+            if os.fstat(file.fileno()).st_nlink:  # else its name may be another file's by now
+                item.unlink(missing_ok=True)
+    except FileNotFoundError:  # another process was first
+        return True
+    except PermissionError:  # another user's
+        return False
+    return True
+
+
+def _lock(file: int, *, alone: bool) -> bool:
+    """Lock an open file until it is closed; False where another holds it. Without locks it is as if nobody did."""
+    try:
+        import fcntl  # not on every system
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB if alone else fcntl.LOCK_SH)
+    except BlockingIOError:
+        return False
+    except (ImportError, OSError) as error:
+        log.debug("no locks: %s", error)
+    return True

@@ -16,6 +16,7 @@ from farm.contract.errors import CorruptObject, FarmError, JobFailed, ObjectNotF
 from farm.contract.messages import Stage, StoredFrame, TaskId
 from farm.contract.plan import FrameRange, Plan
 from farm.contract.states import JobState
+from farm.coordinator.graph import frames_by_task
 from farm.png import png_read
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def preview(job: Job, plan: Plan | None, count: int) -> sheet.Image:
     WaitTimeout where no frame is painted yet, JobFailed where none will be, ObjectNotFound where none is left.
     """
     status = job.status()
-    done = job.farm.ledger.frames_done(job.name)
+    done = _frames_done(job, plan, status)
     found = [
         (stored.frame, None, picture)
         for stored in (chosen(plan, done, count) if plan else ())
@@ -45,15 +46,25 @@ def preview(job: Job, plan: Plan | None, count: int) -> sheet.Image:
     return sheet.contact_sheet(found, lines)
 
 
+def _frames_done(job: Job, plan: Plan | None, status: JobStatus) -> Mapping[TaskId, int]:
+    """Of a job that succeeded all: the ledger may have forgotten its tasks."""
+    if plan is not None and status.state is JobState.SUCCEEDED:
+        return frames_by_task(plan)
+    return job.farm.ledger.frames_done(job.name)
+
+
 def _nothing_to_show(job: str, status: JobStatus) -> FarmError:
     if status.state is JobState.SUCCEEDED:
-        return ObjectNotFound(
-            f"the frames of {job} were removed; its contact sheet is there: `farm fetch --contact FILE`"
-        )
+        return frames_removed(job)
     if status.ended:
         why = f"{job} has no painted frame to show: it {status.state}; `farm resume {job}`"
         return JobFailed(why, job=job, state=status.state)
     return WaitTimeout(f"{job} has no painted frame to show, it is {status.state}; `farm watch {job}`", job=job)
+
+
+def frames_removed(job: str) -> ObjectNotFound:
+    """To be raised where a finished job's frames are wanted, and its film alone is there."""
+    return ObjectNotFound(f"the frames of {job} were removed; its contact sheet is there: `farm fetch --contact FILE`")
 
 
 def chosen(plan: Plan, done: Mapping[TaskId, int], count: int) -> list[StoredFrame]:

@@ -6,8 +6,8 @@ coordinators can't queue a task twice.
 Keys (`{job}` is a hash tag, so that a job's keys share one slot of a cluster):
 
     farm:jobs                 sorted set: job -> time of creation
-    farm:{job}                hash: the fields of JobRecord; `in_hand` is counted as tasks move
-    farm:{job}:tasks          hash: task -> JSON of TaskRecord
+    farm:{job}                hash: the fields of JobRecord, `in_hand` counted as tasks move; `call`, a move's nonce
+    farm:{job}:tasks          hash: task -> JSON of TaskRecord, and `call`
     farm:{job}:frames         hash: task -> frames done
     farm:{job}:fence          counter behind the fencing tokens
     farm:{job}:lease:<task>   token of the executor that holds the task; expires
@@ -22,7 +22,7 @@ from __future__ import annotations
 import json
 import secrets
 import time
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import fields, replace
 from functools import cached_property
@@ -34,7 +34,7 @@ from farm.broker import QUEUE_STEPS
 from farm.contract.codec import from_plain, to_json, to_plain
 from farm.contract.errors import AccessDenied, InvalidInput, LedgerUnavailable
 from farm.contract.messages import Priority, TaskId, TaskMessage
-from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, TASK_IN_HAND, JobState, TaskState
+from farm.contract.states import JOB_ENDED, JOB_LIVE, JOB_TRANSITIONS, TASK_IN_HAND, JobState, TaskState
 from farm.ledger import HEALTH_TTL_S, JobRecord, Lease, TaskRecord, WorkerHealth, WorkerInfo, task_sources
 
 T = TypeVar("T")
@@ -79,6 +79,7 @@ class RedisLedger:
             "change_job": redis_scripts.CHANGE_JOB,
             "move_job": redis_scripts.MOVE_JOB,
             "move_task": redis_scripts.MOVE_TASK,
+            "forget_tasks": redis_scripts.FORGET_TASKS,
             "claim": redis_scripts.CLAIM,
             "renew": redis_scripts.RENEW,
         }
@@ -114,21 +115,26 @@ class RedisLedger:
         with self._errors():
             return _job_record(self._redis.hgetall(_job_key(job)))
 
-    def jobs(self) -> list[JobRecord]:
+    def jobs(self, states: Collection[JobState] = tuple(JobState)) -> list[JobRecord]:
         """See Ledger."""
         with self._errors():
             names = self._redis.zrevrange("farm:jobs", 0, -1)
+            if not set(JobState) <= set(states):
+                names = self._in_states(names, states)
             pipe = self._redis.pipeline(transaction=False)
             for name in names:
                 pipe.hgetall(_job_key(name))
-            return [record for plain in pipe.execute() if (record := _job_record(plain))]
+            found = [record for plain in pipe.execute() if (record := _job_record(plain))]
+        return [record for record in found if record.state in states]  # it may have moved on meanwhile
 
     def move_job(self, job: str, after: JobState, **changes: Any) -> bool:
         """See Ledger."""
         sources = [state for state, ways in JOB_TRANSITIONS.items() if after in ways]
         flat = [part for pair in _checked(JobRecord, changes).items() for part in pair]
         with self._errors():
-            return bool(self._scripts["move_job"](keys=[_job_key(job)], args=[after, _any_of(sources), *flat]))
+            return bool(
+                self._scripts["move_job"](keys=[_job_key(job)], args=[after, _any_of(sources), _nonce(), *flat])
+            )
 
     def set_priority(self, job: str, priority: Priority) -> None:
         """See Ledger."""
@@ -172,14 +178,20 @@ class RedisLedger:
             plain = self._redis.hgetall(_job_key(job) + ":frames")
         return {TaskId.parse(name): int(count) for name, count in plain.items()}
 
+    def forget_tasks(self, job: str) -> bool:
+        """See Ledger."""
+        base = _job_key(job)
+        keys = [base, base + ":tasks", base + ":frames", base + ":fence"]
+        with self._errors():
+            return bool(self._scripts["forget_tasks"](keys=keys, args=[_any_of(JOB_ENDED)]))
+
     def claim(self, message: TaskMessage, worker: str, lease_s: float) -> Lease | None:
         """See Ledger."""
         job, task = message.job, message.task
         base = _job_key(job)
         keys = [base + ":tasks", _lease_key(job, task), base, base + ":fence", base + ":frames"]
         # The fence begins anew after a wipe; the nonce keeps an executor from before it out.
-        nonce = secrets.token_hex(4)
-        args = [str(task), message.attempt, worker, int(lease_s * 1000), time.time(), _any_of(JOB_LIVE), nonce]
+        args = [str(task), message.attempt, worker, int(lease_s * 1000), time.time(), _any_of(JOB_LIVE), _nonce()]
         with self._errors():
             token = self._scripts["claim"](keys=keys, args=args)
         return Lease(job, task, message.attempt, worker, token) if token else None
@@ -266,6 +278,12 @@ class RedisLedger:
             found = [raw for part in pipe.execute() for raw in part]
         return {str(json.loads(raw)["headers"].get("id", "")) for raw in found}
 
+    def _in_states(self, names: Sequence[str], states: Collection[JobState]) -> list[str]:
+        pipe = self._redis.pipeline(transaction=False)
+        for name in names:
+            pipe.hget(_job_key(name), "state")
+        return [name for name, state in zip(names, pipe.execute(), strict=True) if state in states]
+
     def _move_task(
         self,
         job: str,
@@ -280,7 +298,7 @@ class RedisLedger:
         if not token:  # nobody's work
             fresh["began_s"] = 0.0
         keys = [_job_key(job) + ":tasks", _lease_key(job, task), _job_key(job)]
-        args = [str(task), json.dumps(to_plain(fresh)), _any_of(sources), token, _any_of(TASK_IN_HAND)]
+        args = [str(task), json.dumps(to_plain(fresh)), _any_of(sources), token, _any_of(TASK_IN_HAND), _nonce()]
         with self._errors():
             return bool(self._scripts["move_task"](keys=keys, args=args))
 
@@ -302,7 +320,8 @@ class RedisLedger:
             raise LedgerUnavailable(f"Redis at {self.address} says: {error}", url=self.address) from error
         except (redis_errors.RedisError, OSError) as error:
             raise LedgerUnavailable(
-                f"Redis at {self.address} does not answer ({_first_line(error)}); start it, or `farm up`",
+                f"Redis at {self.address} does not answer ({_first_line(error)}); start it, "
+                "or unset FARM_REDIS_URL and `farm up`",
                 url=self.address,
             ) from error
 
@@ -313,6 +332,11 @@ def _job_key(job: str) -> str:
 
 def _lease_key(job: str, task: TaskId) -> str:
     return f"{_job_key(job)}:lease:{task}"
+
+
+def _nonce() -> str:
+    """One call's, the same whenever redis-py sends it: see `farm.redis_scripts`."""
+    return secrets.token_hex(4)
 
 
 def _any_of(states: Iterable[str]) -> str:

@@ -62,14 +62,16 @@ class Request:
     memory_bytes: int
     cpu_s: int
     answer_bytes: int
+    size_px: int | None = None  # of the film, for a check
 
 
-def check_clip(path: Path | str, settings: Settings) -> int:
+def check_clip(path: Path | str, settings: Settings, size_px: int | None = None) -> int:
     """About how many frames the clip has, by what it says of itself.
 
-    InvalidClip if it can't be painted, DecoderFailed if that took too much to find out.
+    InvalidClip if it can't be painted with a longer side of `size_px` (None: its own), DecoderFailed if that took too
+    much to find out.
     """
-    answer, _ = _answer("check", path, settings, _MIB)
+    answer, _ = _answer("check", path, settings, _MIB, size_px=size_px)
     frames = answer.get("frames")
     if not isinstance(frames, int):
         raise _failed(path, f"answered nonsense ({answer})")
@@ -116,12 +118,18 @@ def _size(path: Path | str, answer: Any) -> tuple[int, int]:
 
 
 def _answer(
-    function: str, path: Path | str, settings: Settings, answer_bytes: int, on_wait: OnWait = lambda: None
+    function: str,
+    path: Path | str,
+    settings: Settings,
+    answer_bytes: int,
+    on_wait: OnWait = lambda: None,
+    *,
+    size_px: int | None = None,
 ) -> tuple[Any, bytes]:
     """What the child answered: JSON on the first line, and the bytes after it."""
     request = Request(
         function, str(path), settings.max_pixels, settings.max_frames, settings.max_duration_s,
-        settings.decode_memory_mb * _MIB, settings.decode_cpu_s, answer_bytes,
+        settings.decode_memory_mb * _MIB, settings.decode_cpu_s, answer_bytes, size_px,
     )  # fmt: skip
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         code = _run(request, settings, out, err, on_wait)

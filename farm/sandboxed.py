@@ -40,7 +40,7 @@ def check(request: Request, beat: Beat) -> Answer:
     """Probe the clip and read it through; about how many frames it has."""
     from farm import video
 
-    info = video.check(request.path, limits=_limits(request), on_beat=beat)
+    info = video.check(request.path, request.size_px, limits=_limits(request), on_beat=beat)
     frames = info.declared_frames or round(info.duration_s * Fraction(*(info.average_rate or (25, 1))))
     return {"frames": frames}, b""
 

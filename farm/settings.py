@@ -80,7 +80,7 @@ class Settings:
     quarantine_s: float = 600.0  # FARM_QUARANTINE_S: a worker on which 3 tasks in a row failed takes none for this long
     stuck_s: float = 300.0  # FARM_STUCK_S: without a sign of life for this long, and for 10 frames' time: given up
     grace_s: float = 10.0  # FARM_GRACE_S: a worker's task that goes on for this long after SIGTERM is handed back
-    max_pixels: int = 8192 * 8192  # FARM_MAX_PIXELS: of a clip's frame or a style's picture
+    max_pixels: int = 8192 * 8192  # FARM_MAX_PIXELS: of a clip's frame, a painted one or a style's picture
     max_frames: int = 1_000_000  # FARM_MAX_FRAMES: of a clip
     max_duration_s: float = float(DAY_S)  # FARM_MAX_DURATION_S: of a clip
     decode_memory_mb: int = 4096  # FARM_DECODE_MEMORY_MB: address space of a decoding process

@@ -114,6 +114,8 @@ def _stage_status(
 ) -> StageStatus:
     own = {task: item for task, item in tasks.items() if task.stage is stage}
     task_count, frame_count = _totals(stage, record)
+    if record.state is JobState.SUCCEEDED:  # its tasks may be forgotten by now
+        return StageStatus(stage, task_count, task_count, 0, frame_count, frame_count)
     return StageStatus(
         stage=stage,
         tasks=task_count,

@@ -86,7 +86,7 @@ class Store(Protocol):
         """Write a file where there is none, in parts where it is large. Sends nothing where it is there already."""
 
     def put_file(self, key: str, path: Path, on_progress: OnBytes | None = None) -> PutResult:
-        """Write a file over whatever is there. Only for outputs."""
+        """Write a file over whatever is there. Only for outputs. Also its hashing is heard of: nothing went yet."""
 
     def get_file(self, key: str, path: Path, on_progress: OnBytes | None = None) -> ObjectInfo:
         """Download to `path`: first beside it, checked, then renamed; so `path` is whole or not there."""
@@ -110,10 +110,14 @@ class Store(Protocol):
         """Return if the bucket is there and takes our keys; StoreUnavailable or AccessDenied if not."""
 
 
-def file_sha256(path: Path) -> str:
-    """SHA-256 of a file's bytes, as 64 hex digits."""
+def file_sha256(path: Path, on_block: Callable[[], object] = lambda: None) -> str:
+    """SHA-256 of a file's bytes, as 64 hex digits. `on_block()` is called at every mebibyte."""
+    digest = hashlib.sha256()
     with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
+        while block := file.read(READ_BYTES):
+            digest.update(block)
+            on_block()
+    return digest.hexdigest()
 
 
 class S3Store:
@@ -153,8 +157,8 @@ class S3Store:
         self, key: str, path: Path, sha256: str | None = None, on_progress: OnBytes | None = None
     ) -> PutResult:
         """See Store."""
-        sha256 = sha256 or file_sha256(path)
         size_bytes = path.stat().st_size
+        sha256 = sha256 or file_sha256(path, _Progress(size_bytes, on_progress).beat)
         stored = self.head(key)
         if stored is not None:
             if (stored.size_bytes, stored.sha256) == (size_bytes, sha256) and on_progress:
@@ -164,7 +168,7 @@ class S3Store:
 
     def put_file(self, key: str, path: Path, on_progress: OnBytes | None = None) -> PutResult:
         """See Store."""
-        sha256 = file_sha256(path)
+        sha256 = file_sha256(path, _Progress(path.stat().st_size, on_progress).beat)
         self._do(key, lambda: self._put_file(key, path, sha256, {}, on_progress))
         return PutResult(key, sha256, written=True)
 
@@ -377,7 +381,12 @@ class _Progress:
         self._done_bytes = 0
         self._on_progress = on_progress
 
+    def beat(self) -> None:
+        """Nothing more went, but it goes on."""
+        self.add(0)
+
     def add(self, count: int) -> None:
+        """So many more bytes are done."""
         self._done_bytes += count
         if self._on_progress:
             self._on_progress(self._done_bytes, self._total_bytes)

@@ -62,21 +62,37 @@ def _is_pair(styles: object) -> bool:
 
 def load_style(style: str | Path, settings: Settings | None = None) -> StyleFile:
     """A style image's bytes, from a file or by a built-in name; InvalidStyle with the cure."""
+    path = find_style(style)
+    if path is not None:
+        return _style_from_file(path, settings or Settings.load())
+    from farm import styles
+
+    name = str(style)
+    data = styles.kept_png(name, (settings or Settings.load()).cache_dir / "styles")
+    return StyleFile(name, data, Media(hashlib.sha256(data).hexdigest(), ".png", len(data)))
+
+
+def find_style(style: str | Path) -> Path | None:
+    """The file that `style` names, or None where it is a built-in name; InvalidStyle where it is neither."""
     path, text = Path(style), str(style)
+    if "://" in text:
+        raise InvalidStyle(f"--style {text} is an address, not a file; download the picture first", path=text)
     try:
         is_file, exists = path.is_file(), path.exists()
     except OSError as error:  # a name too long, a folder one may not enter
         raise InvalidStyle(f"--style {text}: {error.strerror}; give a picture's path", path=text) from error
     if is_file:
-        return _style_from_file(path, settings or Settings.load())
-    if path.suffix or "/" in text or exists:
+        return path
+    if exists:
+        raise InvalidStyle(f"--style {text} is not a file; give one picture, or a name from `farm styles`", path=text)
+    if path.suffix or "/" in text:
         raise InvalidStyle(
             f"--style {text}: no such image file; give a picture, or a name from `farm styles`", path=text
         )
     from farm import styles
 
-    data = styles.kept_png(text, (settings or Settings.load()).cache_dir / "styles")
-    return StyleFile(text, data, Media(hashlib.sha256(data).hexdigest(), ".png", len(data)))
+    styles.describe(text)
+    return None
 
 
 def _style_from_file(path: Path, settings: Settings) -> StyleFile:

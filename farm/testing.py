@@ -15,7 +15,7 @@ from typing import Any
 
 from farm.contract.errors import ObjectNotFound
 from farm.contract.messages import Priority, TaskId, TaskMessage
-from farm.contract.states import JOB_LIVE, JOB_TRANSITIONS, TASK_IN_HAND, JobState, TaskState
+from farm.contract.states import JOB_ENDED, JOB_LIVE, JOB_TRANSITIONS, TASK_IN_HAND, JobState, TaskState
 from farm.ledger import JobRecord, Lease, TaskRecord, WorkerHealth, WorkerInfo, task_sources
 from farm.store import BINARY, ObjectInfo, OnBytes, PutResult, StoreFeatures, check_sha256
 
@@ -60,6 +60,8 @@ class MemoryStore:
     def put_file(self, key: str, path: Path, on_progress: OnBytes | None = None) -> PutResult:
         """See Store."""
         data = path.read_bytes()
+        if on_progress:
+            on_progress(0, len(data))
         self.put(key, data)
         if on_progress:
             on_progress(len(data), len(data))
@@ -141,9 +143,10 @@ class MemoryLedger:
         """See Ledger."""
         return self._jobs.get(job)
 
-    def jobs(self) -> list[JobRecord]:
+    def jobs(self, states: Collection[JobState] = tuple(JobState)) -> list[JobRecord]:
         """See Ledger."""
-        return sorted(self._jobs.values(), key=lambda record: record.created_s, reverse=True)
+        found = [record for record in self._jobs.values() if record.state in states]
+        return sorted(found, key=lambda record: record.created_s, reverse=True)
 
     def move_job(self, job: str, after: JobState, **changes: Any) -> bool:
         """See Ledger."""
@@ -183,6 +186,16 @@ class MemoryLedger:
     def frames_done(self, job: str) -> dict[TaskId, int]:
         """See Ledger."""
         return dict(self._frames[job])
+
+    def forget_tasks(self, job: str) -> bool:
+        """See Ledger."""
+        with self._lock:
+            if job not in self._jobs or self._jobs[job].state not in JOB_ENDED:
+                return False
+            self._tasks.pop(job, None)
+            self._frames.pop(job, None)
+            self._jobs[job] = replace(self._jobs[job], in_hand=0)
+            return True
 
     def claim(self, message: TaskMessage, worker: str, lease_s: float) -> Lease | None:
         """See Ledger."""

@@ -62,6 +62,8 @@ def make_clip(
     size: tuple[int, int] = (96, 64),
     audio: str | None = None,
     layout: str = "stereo",
+    sound_hz: int = RATE,
+    packet_samples: int = 1024,
     heard: Sequence[int] | None = None,
     vfr: bool = False,
     rotation: int = 0,
@@ -85,7 +87,8 @@ def make_clip(
 
     `rotation`: degrees counter-clockwise a player turns it; `start`: first PTS in ticks; `vfr`: frames last 1, 2,
     3, 1 nominal durations; `pts`: each frame's ticks, in the place of `start` and `vfr`; `audio`: an encoder, e.g.
-    "aac", of a tone in `layout`, in the channels `heard` (None: in all); `color`: (primaries, transfer,
+    "aac", of a tone in `layout` at `sound_hz`, in the channels `heard` (None: in all), in
+    packets of `packet_samples` where the encoder leaves the choice; `color`: (primaries, transfer,
     matrix, range) of H.273.
     """
     fps = Fraction(fps)
@@ -113,12 +116,12 @@ def make_clip(
             context.color_primaries, context.color_trc, context.colorspace, context.color_range = color
         if rotation or hflip:
             video.set_display_rotation(rotation, hflip=hflip)
-        sound = _add_sound(container, audio, layout) if audio else None
+        sound = _add_sound(container, audio, layout, sound_hz) if audio else None
         titles = container.add_mux_stream("subrip") if subtitles else None
         container.start_encoding()
         seconds = float((pts[-1] + last - pts[0]) * base)
         if sound is not None:
-            _write_sound(container, sound, seconds, float(pts[0] * base) + audio_start_s, heard)
+            _write_sound(container, sound, seconds, float(pts[0] * base) + audio_start_s, heard, packet_samples)
         for begin_s, end_s, text in subtitles:
             _write_title(container, titles, begin_s, end_s, text)
         _write_pictures(container, video, pts, last, pictures_from or pictures(frames, size, cuts))
@@ -157,23 +160,26 @@ def _write_pictures(container, video, pts, last, images) -> None:
     container.mux(video.encode(None))
 
 
-def _add_sound(container, codec: str, layout: str):
-    sound = container.add_stream(codec, rate=RATE, options={"strict": "experimental"})  # FFmpeg's own vorbis
+def _add_sound(container, codec: str, layout: str, rate: int):
+    sound = container.add_stream(codec, rate=rate, options={"strict": "experimental"})  # FFmpeg's own vorbis
     sound.codec_context.layout = layout
     return sound
 
 
-def _write_sound(container, sound, seconds: float, start_s: float, heard: Sequence[int] | None) -> None:
-    total = round(seconds * RATE)
-    wave = (0.3 * np.sin(2 * np.pi * 440 * np.arange(total) / RATE)).astype(np.float32)
+def _write_sound(
+    container, sound, seconds: float, start_s: float, heard: Sequence[int] | None, packet_samples: int
+) -> None:
     context = sound.codec_context
+    rate = context.sample_rate
+    total = round(seconds * rate)
+    wave = (0.3 * np.sin(2 * np.pi * 440 * np.arange(total) / rate)).astype(np.float32)
     resampler = av.AudioResampler(
-        format=context.format, layout=context.layout, rate=RATE, frame_size=context.frame_size or 1024
+        format=context.format, layout=context.layout, rate=rate, frame_size=context.frame_size or packet_samples
     )
     volume = [heard is None or channel in heard for channel in range(context.layout.nb_channels)]
     samples = np.outer(wave, np.array(volume, np.float32)).reshape(1, -1)
     whole = av.AudioFrame.from_ndarray(samples, format="flt", layout=context.layout.name)
-    whole.sample_rate, whole.time_base, whole.pts = RATE, Fraction(1, RATE), round(start_s * RATE)
+    whole.sample_rate, whole.time_base, whole.pts = rate, Fraction(1, rate), round(start_s * rate)
     for frame in [*resampler.resample(whole), *resampler.resample(None)]:
         container.mux(sound.encode(frame))
     container.mux(sound.encode(None))

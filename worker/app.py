@@ -12,6 +12,7 @@ import multiprocessing
 import os
 import signal
 import socket
+import sys
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
@@ -47,7 +48,10 @@ class Painters:
     queues: tuple[str, ...]
 
     def __post_init__(self) -> None:
-        self.shutting_down = multiprocessing.get_context("fork").Event()
+        context = multiprocessing.get_context("fork")
+        self.shutting_down = context.Event()
+        self.failure = context.Value("i", 0)  # the exit code of a worker that can't paint
+        self.heartbeat: Heartbeat | None = None
         self.pulse = Pulse()
         self.parts = lru_cache(maxsize=1)(self._connect)
         self.studio = lru_cache(maxsize=1)(self._open_studio)
@@ -57,8 +61,19 @@ class Painters:
         return self.parts().executor, self.studio()
 
     def start(self, **_: object) -> None:
-        """At the pool process's start: take the device, then say so to the farm."""
+        """At the pool process's start: take the device, then say so to the farm. Where that fails, the worker ends."""
+        if self.failure.value:  # of the process before; the parent is about to end
+            os._exit(self.failure.value)
         self.pulse.start()
+        try:
+            self._take_device()
+        except Exception as error:  # Celery would note it, and run tasks here all the same
+            log.critical("%s can't paint, and ends: %s", self.name, error, exc_info=not isinstance(error, FarmError))
+            self.failure.value = error.exit_code if isinstance(error, FarmError) else 1
+            os.kill(os.getppid(), signal.SIGTERM)
+            os._exit(self.failure.value)
+
+    def _take_device(self) -> None:
         studio = self.studio()
         if studio.device.torch_name == "cpu":
             heap.keep_freed()
@@ -70,7 +85,8 @@ class Painters:
 
     def stop(self, **_: object) -> None:
         """At the pool process's end."""
-        self.heartbeat.stop()
+        if self.heartbeat is not None:
+            self.heartbeat.stop()
 
     def _connect(self) -> Parts:
         parts = connect(self.settings, self.app, self.name, self.shutting_down)
@@ -82,7 +98,7 @@ class Painters:
 
 
 def main() -> None:
-    """Run a worker until SIGTERM."""
+    """Run a worker until SIGTERM; SystemExit with an exit code where it can't paint."""
     settings = Settings.load()
     name = process_name("worker")
     queues = tuple(os.environ.get("FARM_QUEUES", f"{Queue.STYLIZE},{Queue.BLEND}").split(","))
@@ -100,6 +116,8 @@ def main() -> None:
     signals.worker_shutdown.connect(lambda **_: warden.stop(), weak=False)
     signals.worker_shutdown.connect(lambda **_: _goodbye(settings, name), weak=False)
     run_celery(app, name, queues, processes=1)
+    if painters.failure.value:
+        sys.exit(painters.failure.value)
 
 
 def _end_this_process() -> None:

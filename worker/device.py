@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import resource
 import sys
 from dataclasses import dataclass
 from importlib.metadata import version
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from farm.contract.errors import InvalidParameter
@@ -17,6 +19,9 @@ from farm.settings import Settings, usable_memory_bytes
 if TYPE_CHECKING:
     import torch
 
+    from worker.engine import Machine
+
+log = logging.getLogger(__name__)
 
 SPIN_COUNT = "1000"
 """Rounds an OpenMP thread spins before it sleeps: enough that a free core never waits for a wake-up."""
@@ -24,8 +29,13 @@ SPIN_COUNT = "1000"
 RSS_UNIT = 1 if sys.platform == "darwin" else 1024
 """Bytes in which the system counts a process's memory."""
 
+GPU_FILE = Path("/dev/nvidia0")
+"""Where there is a GPU, as its driver shows it."""
+
 BFLOAT16_SINCE = 8
 """The first compute capability (Ampere) with units of its own for bfloat16."""
+MOST_BESIDE = 8
+"""Most frames whose motion is looked for at once: each holds about 12 bytes a pixel, and none is painted faster."""
 NO_BACKBONES: frozenset[Backbone] = frozenset()
 WIDE_BACKBONES = frozenset({Backbone.VGG19})
 """Those of wide convolutions alone: a CPU with units for bfloat16 (Intel's AMX) takes half of their time or less.
@@ -78,11 +88,15 @@ def choose_device(settings: Settings) -> Device:
     torch.set_num_threads(settings.threads)
     wanted = settings.device
     if wanted == "cpu" or (wanted == "auto" and not torch.cuda.is_available()):
+        if wanted == "auto" and GPU_FILE.exists():
+            log.warning("there is a GPU here that torch can't use: is its driver older than torch's CUDA %s?",
+                        torch.version.cuda)  # fmt: skip
         low = low_backbones("cpu", settings.precision)
         return Device("cpu", f"cpu ({settings.threads} threads)", usable_memory_bytes(), low)
     if not torch.cuda.is_available():
         raise InvalidParameter(
-            f"FARM_DEVICE={wanted}: torch sees no CUDA device; install the driver, or set FARM_DEVICE=cpu",
+            f"FARM_DEVICE={wanted}: torch sees no CUDA device; install a driver, one no older than torch's CUDA "
+            f"{torch.version.cuda}, or set FARM_DEVICE=cpu",
             name="FARM_DEVICE",
             value=wanted,
         )
@@ -94,6 +108,23 @@ def choose_device(settings: Settings) -> Device:
             value=wanted,
         )
     return _cuda_device(torch.device("cuda", index), settings.precision)
+
+
+def machine_of(device: Device, threads: int) -> Machine:
+    """What a worker of `threads` CPU threads has beside its network. On a CPU the painter needs them all."""
+    from worker.engine import Machine
+
+    beside = 1 if device.torch_name == "cpu" else max(1, min(MOST_BESIDE, threads - 1))
+    return Machine(device.torch_name, beside)
+
+
+def repeat_alike() -> None:
+    """Have torch use only what computes the same twice, as far as it knows: the same task gives the same bytes."""
+    import torch
+
+    torch.use_deterministic_algorithms(True, warn_only=True)
+    # That mode also fills what is allocated, to show who reads it before writing: a fifth of a step for nothing.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
 
 
 def low_backbones(device: str, precision: str = "auto") -> frozenset[Backbone]:
@@ -127,7 +158,9 @@ def versions() -> dict[str, str]:
 def _cuda_device(device: torch.device, precision: str) -> Device:
     import torch
 
-    # Products of bfloat16 features are exact in TF32; so are their sums, in float32.
-    torch.set_float32_matmul_precision("high")
+    # Products of bfloat16 features are exact in TF32; so are their sums, in float32. Who asks for float32 gets it.
+    exact = precision == "float32"
+    torch.set_float32_matmul_precision("highest" if exact else "high")
+    torch.backends.cudnn.allow_tf32 = not exact
     facts = torch.cuda.get_device_properties(device)
     return Device(str(device), facts.name, facts.total_memory, low_backbones(str(device), precision))

@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TypeVar
 
-import torch
-
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
 from farm.contract.messages import FrameRecord
@@ -25,8 +23,8 @@ from farm.sandbox import read_picture
 from farm.settings import Settings
 from farm.store import Store
 from farm.video import Reel
-from worker.device import Device, versions
-from worker.engine import ColorStatistics, Frame, Machine, Network, Painter, color_statistics
+from worker.device import Device, machine_of, repeat_alike, versions
+from worker.engine import ColorStatistics, Frame, Network, Painter, color_statistics
 from worker.engine.backbones import load
 
 T = TypeVar("T")
@@ -35,8 +33,6 @@ LOAD_LIMIT_S = 3600.0
 """A backbone's weights may have to be downloaded, over whatever line there is, and its kernels compiled."""
 MEMORY_SHARE = 0.9
 """Of a device's memory, what is painted with where no limit is set: its driver and other kernels want some."""
-MOST_BESIDE = 8
-"""Most frames whose motion is looked for at once: each holds about 12 bytes a pixel, and none is painted faster."""
 KEPT_PAINTERS = 2
 KEPT_COLORS = 64
 COLOR_FRAMES = 8
@@ -123,9 +119,7 @@ class Studio:
         return Painter(network, spec.params, styles, size_hw=size_hw, device=device, colors=colors, memory_bytes=limit)
 
     def _load_network(self, backbone: Backbone, weights_sha256: str) -> Network:
-        torch.use_deterministic_algorithms(True, warn_only=True)
-        # That mode also fills what is allocated, to show who reads it before writing: a fifth of a step for nothing.
-        torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+        repeat_alike()
         return load(
             backbone,
             weights_sha256,
@@ -134,12 +128,6 @@ class Studio:
             bfloat16=self.device.precision(backbone) == "bfloat16",
             compiled=self._settings.compile == "on",
         )
-
-
-def machine_of(device: Device, threads: int) -> Machine:
-    """What a worker of `threads` CPU threads has beside its network. On a CPU the painter needs them all."""
-    beside = 1 if device.torch_name == "cpu" else max(1, min(MOST_BESIDE, threads - 1))
-    return Machine(device.torch_name, beside)
 
 
 class _Kept(dict[bytes, T]):

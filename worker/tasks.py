@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 from collections.abc import Callable, Iterator
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
     Tools = Callable[[], tuple[Executor, Studio]]
 
+log = logging.getLogger(__name__)
+
 
 def register(app: Celery, tools: Tools) -> None:
     """Add the painting tasks to an app; `tools` gives this process's executor and studio."""
@@ -39,12 +42,39 @@ def register(app: Celery, tools: Tools) -> None:
 def _task(work: Callable[[Run, Studio], Outcome], tools: Tools) -> Callable[[dict[str, Any]], None]:
     def run_task(payload: dict[str, Any]) -> None:
         executor, studio = tools()
+        device = DeviceWatch()
         with sigterm_waits():
-            executor.execute(from_plain(TaskMessage, payload), lambda run: work(run, studio))
+            executor.execute(from_plain(TaskMessage, payload), lambda run: device.watched(lambda: work(run, studio)))
+        if device.is_broken:
+            log.error("the device is of no more use to this process: another one takes its place")
+            executor.end_process()
         heap.hand_back()
 
     run_task.__doc__ = work.__doc__
     return run_task
+
+
+class DeviceWatch:
+    """Sees whether a task broke this process's hold on its device.
+
+    After an illegal access, a failed launch or a memory cell gone bad, CUDA refuses every later call of the process:
+    its next tasks would all fail, and a quarantine would not mend it. A new process can have the device again.
+    """
+
+    def __init__(self) -> None:
+        self.is_broken = False
+
+    def watched(self, work: Callable[[], Outcome]) -> Outcome:
+        """What `work` gives or raises."""
+        import torch
+
+        from worker.engine.memory import is_out_of_memory
+
+        try:
+            return work()
+        except torch.AcceleratorError as error:
+            self.is_broken = not is_out_of_memory(error)
+            raise
 
 
 @contextmanager

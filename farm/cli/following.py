@@ -1,4 +1,4 @@
-"""Following a job to its end: shows its progress, warns where nobody works, outlasts a short silence of Redis."""
+"""Following a job to its end: shows its progress, warns where nobody works, or Redis is silent."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from farm.cli import terminal
 from farm.cli.progress import BarProgress, JsonProgress, LineProgress, Progress
-from farm.contract.errors import LedgerUnavailable
 from farm.contract.states import JobState
 
 if TYPE_CHECKING:
@@ -20,8 +19,6 @@ IDLE_S = 10.0
 """How long nobody may be there to work before it is said."""
 REPEAT_S = 60.0
 """How long the same warning is not said again."""
-PATIENCE_S = 60.0
-"""How long Redis may be silent before the watching ends."""
 POLL_S = 0.5
 
 
@@ -34,7 +31,7 @@ def follow(job: Job, *, as_json: bool = False, on_stdout: bool = False) -> JobSt
             vigil.see(status, time.monotonic())
             progress.show(status)
 
-        return _wait(job, see, progress)
+        return job.wait(see, poll_s=POLL_S, on_silence=lambda error: progress.warn(f"{error.message}; trying again"))
 
 
 def progress_for(*, as_json: bool, on_stdout: bool) -> Progress:
@@ -45,24 +42,6 @@ def progress_for(*, as_json: bool, on_stdout: bool) -> Progress:
     return (
         BarProgress(console) if terminal.is_terminal(sys.stdout if on_stdout else sys.stderr) else LineProgress(console)
     )
-
-
-def _wait(job: Job, see: Callable[[JobStatus], None], progress: Progress) -> JobStatus:
-    heard_s = time.monotonic()
-
-    def see_and_note(status: JobStatus) -> None:
-        nonlocal heard_s
-        heard_s = time.monotonic()
-        see(status)
-
-    while True:
-        try:
-            return job.wait(see_and_note, poll_s=POLL_S)
-        except LedgerUnavailable as error:
-            if time.monotonic() - heard_s > PATIENCE_S:
-                raise
-            progress.warn(f"{error.message}; trying again")
-            time.sleep(5 * POLL_S)
 
 
 class Vigil:

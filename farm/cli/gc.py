@@ -31,7 +31,8 @@ def gc(
 ) -> None:
     """Remove from the store what no job needs any more.
 
-    These are all but the request of jobs that failed or were canceled, and media that no job names.
+    These are all but the request of jobs that failed or were canceled, and media that no job names. Redis forgets the
+    tasks of every job that ended that long ago, not the job.
     """
     from farm.client import Farm
     from farm.collect import Collector

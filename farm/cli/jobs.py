@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from farm.cli.flags import value_of
 from farm.cli.output import (
     age_text,
     duration_text,
@@ -17,11 +19,12 @@ from farm.cli.output import (
     rate_text,
     state_text,
 )  # fmt: skip
-from farm.cli.request import AsJson, check_picture, check_target
-from farm.cli.selection import JobName, chosen_job
+from farm.cli.request import AsJson, check_folder, check_picture, check_target
+from farm.cli.selection import JobName, JobToChange, chosen_job, job_to_change
 from farm.cli.terminal import put, say, warn
 from farm.contract.messages import Priority, Stage
-from farm.contract.states import JobState
+from farm.contract.spec import DEFAULT_CRF, MAX_CRF, Codec, Output
+from farm.contract.states import JOB_LIVE, JobState
 
 if TYPE_CHECKING:
     from farm.job import Job
@@ -94,29 +97,89 @@ def fetch(
     report: Annotated[
         str | None, typer.Option("--report", metavar="FILE", help="Fetch the report, JSON.", show_default=False)
     ] = None,
+    plot: Annotated[
+        str | None,
+        typer.Option(
+            "--plot", metavar="FILE", help="Fetch the plot of its flicker and seams, a PNG.", show_default=False
+        ),
+    ] = None,
+    frames: Annotated[
+        str | None,
+        typer.Option(
+            "--frames",
+            metavar="FOLDER",
+            help="Fetch the painted frames, PNGs named by their numbers.",
+            show_default=False,
+        ),
+    ] = None,
+    codec: Annotated[
+        str | None,
+        typer.Option(
+            "--codec", metavar="|".join(Codec), help="Encode it anew here, in this codec.", show_default=False
+        ),
+    ] = None,
+    crf: Annotated[
+        str | None,
+        typer.Option("--crf", metavar=f"0…{MAX_CRF}", help="Encode it anew here, in this quality.", show_default=False),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Fetch a job's film.
 
-    Where only --contact or --report is named, only these are fetched.
+    Where only --contact, --report, --plot or --frames is named, only these are fetched. With another --codec or --crf
+    than the job's the film is encoded from its frames on this machine; nothing is painted again.
     """
     from farm.cli.submit import fetch_film
     from farm.client import Farm
 
     chosen = chosen_job(Farm.from_settings(), job)
     fetched: dict[str, Any] = {"job": chosen.name}
-    if output or not (contact or report):
-        suffix = chosen.spec.output.suffix
-        target = output or chosen.name + suffix
-        check_target(target, suffix)
-        fetched["film"] = fetch_film(chosen, target)
-    for name, target_file in (("contact.png", contact), ("report.json", report)):
+    if output or codec or crf or not (contact or report or plot or frames):
+        wanted = _wanted(chosen, codec, crf)
+        target = output or chosen.name + wanted.suffix
+        check_target(target, wanted.suffix)
+        as_it_is = wanted == chosen.spec.output
+        fetched["film"] = fetch_film(chosen, target) if as_it_is else _encode(chosen, target, wanted)
+    for name, target_file in (("contact.png", contact), ("report.json", report), ("measure.png", plot)):
         if target_file:
             path = chosen.fetch_output(name, target_file)
             fetched[name.partition(".")[0]] = str(path)
             say(f"{name.partition('.')[0]}: {path}")
+    if frames:
+        fetched["frames"] = _fetch_frames(chosen, frames)
     if as_json:
         put_json(fetched)
+
+
+def _wanted(job: Job, codec: str | None, crf: str | None) -> Output:
+    """The job's own output, but for what is named."""
+    own = job.spec.output
+    chosen = own.codec if codec is None else value_of(Codec, codec)
+    usual = own.crf if chosen is own.codec else DEFAULT_CRF
+    return Output(chosen, usual if crf is None else value_of(int, crf))
+
+
+def _encode(job: Job, target: str, output: Output) -> str:
+    from farm.cli.transfer import Transfer
+
+    path = Path(target)
+    path = path / (job.name + output.suffix) if path.is_dir() else path
+    with Transfer("encoding", "frames") as transfer:
+        film = job.encode(path, output, transfer.show)
+    say(f"film: {path}")
+    for notice in film.notices:
+        warn(notice)
+    return str(path)
+
+
+def _fetch_frames(job: Job, folder: str) -> str:
+    from farm.cli.transfer import Transfer
+
+    check_folder(folder)
+    with Transfer("fetching", "frames") as transfer:
+        path = job.fetch_frames(folder, transfer.show)
+    say(f"frames: {path}")
+    return str(path)
 
 
 def preview(
@@ -159,38 +222,41 @@ def preview(
         say(f"preview: {path}")
 
 
-def cancel(job: JobName = None, *, as_json: AsJson = False) -> None:
+def cancel(job: JobToChange = None, *, as_json: AsJson = False) -> None:
     """Stop a job; the frames it has stay until `farm gc` removes them, a week later.
 
     `farm resume JOB` goes on from them.
     """
-    _stop(job, as_json, lambda chosen: chosen.cancel())
+    from farm.client import Farm
+
+    chosen = job_to_change(Farm.from_settings(), job, JOB_LIVE | {JobState.PAUSING, JobState.PAUSED}, "canceled")
+    _stop(chosen, as_json, chosen.cancel)
 
 
-def pause(job: JobName = None, *, as_json: AsJson = False) -> None:
+def pause(job: JobToChange = None, *, as_json: AsJson = False) -> None:
     """Stop a job for now; the frames it has stay, and `farm gc` leaves them alone.
 
     `farm resume JOB` goes on from them.
     """
-    _stop(job, as_json, lambda chosen: chosen.pause())
-
-
-def _stop(job: str | None, as_json: bool, stop: Callable[[Job], JobStatus]) -> None:
     from farm.client import Farm
 
-    chosen = chosen_job(Farm.from_settings(), job)
+    chosen = job_to_change(Farm.from_settings(), job, JOB_LIVE, "paused")
+    _stop(chosen, as_json, chosen.pause)
+
+
+def _stop(chosen: Job, as_json: bool, stop: Callable[[], JobStatus]) -> None:
     ended_before = chosen.status().ended
-    after = stop(chosen)
+    after = stop()
     if ended_before:
         say(f"{after.job} had ended before: it is {after.state}")
     _put_after(after, as_json)
 
 
-def retry(job: JobName = None, *, as_json: AsJson = False) -> None:
+def retry(job: JobToChange = None, *, as_json: AsJson = False) -> None:
     """Try again what failed of a job, and only that."""
     from farm.client import Farm
 
-    chosen = chosen_job(Farm.from_settings(), job)
+    chosen = job_to_change(Farm.from_settings(), job, {JobState.FAILED}, "tried again")
     before = chosen.status()
     after = chosen.retry()
     if not before.failed_tasks and before.state is not JobState.FAILED:
@@ -198,11 +264,12 @@ def retry(job: JobName = None, *, as_json: AsJson = False) -> None:
     _put_after(after, as_json)
 
 
-def resume(job: JobName = None, *, as_json: AsJson = False) -> None:
+def resume(job: JobToChange = None, *, as_json: AsJson = False) -> None:
     """Go on with a job that is paused or held, failed, was canceled, or that Redis forgot."""
     from farm.client import Farm
 
-    after = chosen_job(Farm.from_settings(), job).resume()
+    stopped = {JobState.PAUSING, JobState.PAUSED, JobState.FAILED, JobState.CANCELED}
+    after = job_to_change(Farm.from_settings(), job, stopped, "resumed").resume()
     _put_after(after, as_json)
 
 

@@ -75,7 +75,7 @@ def request_from(
         blank,
         (Style(blank, ""),),
         request.size_px,
-        request.chunk_frames or CHUNK_CHOICES[0],
+        CHUNK_CHOICES[0] if request.chunk_frames is None else request.chunk_frames,
         request.params,
         request.output,
     )
@@ -88,7 +88,7 @@ def weighted(text: str) -> tuple[str, float]:
     InvalidParameter where the weight is none.
     """
     style, colon, weight = text.rpartition(":")
-    if not colon or Path(text).exists() or Path(weight).suffix[1:].isalpha():
+    if not colon or "/" in weight or Path(text).exists() or Path(weight).suffix[1:].isalpha():
         return text, 1.0
     number = value_of(float, weight)
     if not style or not isinstance(number, float) or not math.isfinite(number) or number <= 0:
@@ -100,6 +100,16 @@ def weighted(text: str) -> tuple[str, float]:
     return style, number
 
 
+def check_files(request: Request) -> None:
+    """Return if the clip is a file, and each style one or a name; InvalidClip or InvalidStyle if not. Costs little."""
+    from farm.style_file import find_style
+    from farm.video.source import local_file
+
+    local_file(request.clip)
+    for style, _ in request.styles:
+        find_style(style)
+
+
 def check(request: Request) -> None:
     """Return if clip and style can be used; InvalidClip or InvalidStyle if not. Needs no farm."""
     from farm import sandbox
@@ -108,7 +118,7 @@ def check(request: Request) -> None:
 
     settings = Settings.load()
     load_styles(request.styles, settings)
-    sandbox.check_clip(request.clip, settings)
+    sandbox.check_clip(request.clip, settings, request.size_px)
 
 
 def check_target(target: str, suffix: str, clip: str | None = None) -> None:
@@ -133,6 +143,14 @@ def check_picture(target: str) -> None:
     if path.is_dir() or path.suffix.lower() != ".png":
         better = path / "preview.png" if path.is_dir() else path.with_suffix(".png")
         raise InvalidInput(f"-o {target}: the picture is a PNG file; give -o {better}", path=target)
+    _require_place(path, target)
+
+
+def check_folder(target: str) -> None:
+    """Return if files can be written in the folder `target`."""
+    path = Path(target)
+    if path.exists() and not path.is_dir():
+        raise InvalidInput(f"--frames {target} is a file; give a folder", path=target)
     _require_place(path, target)
 
 

@@ -47,6 +47,8 @@ def up(*, workers: Workers = None, as_json: AsJson = False) -> None:
     put_facts(_addresses(info))
     if os.environ.get("FARM_REDIS_URL") or os.environ.get("FARM_S3_ENDPOINT"):
         warn("FARM_REDIS_URL or FARM_S3_ENDPOINT is set: commands use that farm, not this one, until you unset them")
+    if not _worker_count(info):
+        warn("there is no worker: nothing is painted until `farm worker` runs")
     say("`farm submit CLIP --style NAME` paints, `farm down` ends it")
 
 
@@ -124,12 +126,16 @@ def _addresses(info: StackInfo) -> list[tuple[str, str]]:
     return [
         ("Redis", settings.redis_url_shown),
         ("store", f"{settings.s3_endpoint}, bucket {settings.s3_bucket}"),
-        ("workers", str(sum(part.name.startswith("worker") and part.running for part in info.parts))),
+        ("workers", str(_worker_count(info))),
         ("monitor", info.flower_url),
         ("  login", f"{info.flower_user} {info.flower_password}"),
         ("logs", str(info.home / "logs")),
         ("home", str(info.home)),
     ]
+
+
+def _worker_count(info: StackInfo) -> int:
+    return sum(part.name.startswith("worker") and part.running for part in info.parts)
 
 
 def _plain(info: StackInfo) -> dict[str, Any]:

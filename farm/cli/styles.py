@@ -10,7 +10,9 @@ import typer
 from farm.cli.output import put_json, put_table
 from farm.cli.request import AsJson
 from farm.cli.terminal import say
+from farm.contract.errors import InvalidInput
 
+PICTURES = frozenset({".png", ".jpg", ".jpeg", ".webp", ".bmp", ".gif", ".tif", ".tiff"})
 WIDTH_PX = 768
 _ASPECT = 3 / 4
 
@@ -61,6 +63,11 @@ def _write(style: str, path: Path, width: int) -> str:
 
 def _paths(output: str, names: tuple[str, ...], *, single: bool) -> list[Path]:
     path = Path(output)
-    if single and path.suffix.lower() == ".png" and not path.is_dir():
+    suffix = "" if path.is_dir() else path.suffix.lower()
+    if single and suffix == ".png":
         return [path]
+    if suffix in PICTURES:  # a folder of that name is not what was meant
+        what = "a style is a PNG file" if single else "all styles go into a folder"
+        better = f"{path.with_suffix('.png')}, or a folder" if single else str(path.with_suffix(""))
+        raise InvalidInput(f"-o {output}: {what}; give -o {better}", path=output)
     return [path / f"{name}.png" for name in names]

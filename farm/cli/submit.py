@@ -22,6 +22,7 @@ from farm.cli.request import (
     Request,
     Size,
     Styles,
+    check_files,
     check_target,
     request_from,
 )  # fmt: skip
@@ -76,6 +77,7 @@ def submit(
     wanted = priority_of(priority)
     if hold and (watch or output):
         raise InvalidInput("--hold does not go with --watch or --output: a held job makes no film; leave one out")
+    check_files(request)  # a typo is said before `farm up` is
     farm = Farm.from_settings()
     job, status = send(farm, request, wanted, hold)
     if not as_json:

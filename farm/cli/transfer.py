@@ -1,4 +1,4 @@
-"""A bar for files on their way: only on a terminal, and only where it takes long enough to wonder."""
+"""A bar for files, or frames, on their way: only on a terminal, and only where it takes long enough to wonder."""
 
 from __future__ import annotations
 
@@ -16,10 +16,11 @@ PATIENCE_S = 0.5
 
 
 class Transfer:
-    """Context manager whose `show(done_bytes, all_bytes)` is a store's progress callback."""
+    """Context manager whose `show(done, in_all)` is a progress callback: of bytes, or else of `things`."""
 
-    def __init__(self, verb: str) -> None:
+    def __init__(self, verb: str, things: str = "") -> None:
         self._verb = verb
+        self._things = things
         self._started_s = time.monotonic()
         self._progress: Progress | None = None
         self._task: TaskID | None = None
@@ -33,26 +34,25 @@ class Transfer:
         if self._progress is not None:
             self._progress.stop()
 
-    def show(self, done_bytes: int, all_bytes: int) -> None:
+    def show(self, done: int, in_all: int) -> None:
         """Show how far it is."""
         if self._progress is None:
             if time.monotonic() < self._started_s + PATIENCE_S or not terminal.is_terminal(sys.stderr):
                 return
-            self._progress = _bar()
+            self._progress = _bar(self._things)
             self._progress.start()
-            self._task = self._progress.add_task(self._verb, total=all_bytes)
+            self._task = self._progress.add_task(self._verb, total=in_all)
         if self._task is not None:
-            self._progress.update(self._task, completed=done_bytes, total=all_bytes)
+            self._progress.update(self._task, completed=done, total=in_all)
 
 
-def _bar() -> Progress:
+def _bar(things: str) -> Progress:
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(),
+    amount = (
+        (TextColumn(f"{{task.completed:.0f}} of {{task.total:.0f}} {things}"),)
+        if things
+        else (DownloadColumn(), TransferSpeedColumn())
     )
+    columns = (TextColumn("{task.description}"), BarColumn(), *amount, TimeRemainingColumn())
     return Progress(*columns, console=terminal.err(), transient=True)

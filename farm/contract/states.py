@@ -49,7 +49,7 @@ JOB_TRANSITIONS: dict[JobState, frozenset[JobState]] = {
     _J.ASSEMBLING: frozenset({_J.SUCCEEDED, _J.RENDERING, *_STOPPABLE}),
     _J.SUCCEEDED: frozenset(),
     _J.FAILED: frozenset({_J.SUBMITTED}),
-    _J.CANCELING: frozenset({_J.CANCELED}),
+    _J.CANCELING: frozenset({_J.CANCELED, _J.SUBMITTED}),
     _J.CANCELED: frozenset({_J.SUBMITTED}),
 }
 

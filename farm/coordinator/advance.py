@@ -23,7 +23,7 @@ from typing import Any
 from farm import retries
 from farm.contract import keys
 from farm.contract.codec import from_json
-from farm.contract.errors import FarmError, ObjectNotFound, PermanentError
+from farm.contract.errors import AccessDenied, FarmError, ObjectNotFound, PermanentError, UnknownVersion
 from farm.contract.messages import STAGE_QUEUE, Priority, Queue, Stage, TaskId, TaskMessage
 from farm.contract.plan import Plan
 from farm.contract.states import JOB_LIVE, JobState, TaskState
@@ -45,6 +45,10 @@ LOST_MESSAGE_S = 10.0
 KEPT_TASKS = 300_000
 """So many tasks of graphs are kept in memory, those used last; 1,000,000 frames in chunks of 48 are 62,500."""
 
+_NOT_THE_JOBS = (AccessDenied, UnknownVersion)
+"""Permanent errors that are this coordinator's, not a job's: it has other credentials, or is of another release."""
+
+_UNDER_WAY = JOB_LIVE | {JobState.CANCELING, JobState.PAUSING}
 _OPEN = (TaskState.WAITING, TaskState.RETRYING)
 _UNDONE = (TaskState.WAITING, TaskState.QUEUED, TaskState.RUNNING, TaskState.RETRYING)
 
@@ -65,6 +69,8 @@ class Coordinator:
         try:
             if ended is None or not self._advance_after(job, ended):
                 self._advance_all(job)
+        except _NOT_THE_JOBS:  # the sweep tries again, and so does whoever comes after us
+            raise
         except PermanentError as error:
             self._fail(job, str(error))
 
@@ -111,14 +117,14 @@ class Coordinator:
     def sweep(self) -> None:
         """Mend and advance every job that is under way. Runs on a timer."""
         queued = cache(self.queued)
-        for record in self.ledger.jobs():
-            if record.state not in JOB_LIVE and record.state not in (JobState.CANCELING, JobState.PAUSING):
-                continue
+        for record in self.ledger.jobs(_UNDER_WAY):
             try:
                 self._mend(record, queued)
                 self.advance(record.job)
             except FarmError as error:  # one job's trouble must not keep the others waiting
                 log.warning("sweep: %s", error, extra={"job": record.job})
+            except Exception:
+                log.exception("sweep", extra={"job": record.job})
 
     def _begin(self, record: JobRecord) -> None:
         self._restore(record.job)

@@ -65,7 +65,10 @@ def _media() -> MediaCache:
 @app.task(name=ADVANCE)
 def advance(job: str, ended: str = "") -> None:
     """Bring a job as far as what exists allows, or as far as the end of one attempt at a task does."""
-    _coordinator().advance(job, TaskId.parse(ended) if ended else None)
+    try:
+        _coordinator().advance(job, TaskId.parse(ended) if ended else None)
+    except FarmError as error:  # the sweep looks at the job again; Celery would log a traceback for each
+        log.warning("no advance: %s", error, extra={"job": job})
 
 
 @app.task(name=SWEEP, send_events=False)  # every few seconds: it would bury the jobs' tasks in Flower

@@ -18,7 +18,8 @@ from farm.coordinator.picture import film_picture
 from farm.coordinator.report import build_report
 from farm.coordinator.segments import Segment, SegmentReader
 from farm.executor import Outcome, Run
-from farm.frames import READERS, FinalFrames, FrameReader, read_final_frames
+from farm.film import encoded_segments, film_metadata
+from farm.frames import READERS, FinalFrames, FrameReader
 from farm.measure import style_losses
 from farm.media import MediaCache
 from farm.png import png_bytes
@@ -28,6 +29,8 @@ from farm.video import FilmInfo, FrameIndex
 log = logging.getLogger(__name__)
 
 SHEET_FRAMES = 6
+SLOW_DISK_BYTES_S = 8 * 2**20
+"""A disk that rewrites a film more slowly than that is given up as stuck."""
 
 
 def assemble_job(run: Run, media: MediaCache, work: WorkFolders) -> Outcome:
@@ -44,10 +47,14 @@ def assemble_job(run: Run, media: MediaCache, work: WorkFolders) -> Outcome:
                 joint = _joined(run, film, source, _films(run, reader, parts, folder), _latest(parts))
             except SegmentsDiffer as error:
                 log.warning("encoded anew, all of it here: %s", error, extra={"job": run.job})
-                joint = _joined(run, film, source, *_encoded(run, folder))
+                encoded = encoded_segments(
+                    run.store, run.job, run.plan, index, spec.output, folder, lambda _count: run.check()
+                )
+                joint = _joined(run, film, source, *encoded)
         with run.span("read_back"):
             size_wh = run.plan.width, run.plan.height
-            video.read_back(film, index, size_wh, left_out=joint.left_out, on_beat=run.check)
+            odd = video.read_back(film, index, size_wh, left_out=joint.left_out, on_beat=run.check)
+            joint = replace(joint, notices=(*joint.notices, *odd))
         with run.span("put"):
             run.store.put_file(keys.output(run.job, film.name), film, on_progress=lambda *_: run.check())
     _write_pictures(run, source, index)
@@ -90,21 +97,6 @@ def _latest(parts: Sequence[Segment]) -> int:
     return max(part.reorder_frames for part in parts)
 
 
-def _encoded(run: Run, folder: Path) -> tuple[list[Path], int]:
-    """All segments encoded by this process, and the most places that any of them decodes a frame late."""
-    spec, plan, films, late = run.spec, run.plan, [], 0
-    for segment in segments(plan):
-        film = folder / f"{segment.start:08d}{spec.output.suffix}"
-        frames = read_final_frames(run.store, run.job, plan, segment)
-        video.encode_segment(
-            film, frames, index=run.index, segment=segment, output=spec.output, on_frame=lambda _count: run.check()
-        )
-        size_wh = plan.width, plan.height
-        late = max(late, video.check_segment(film, run.index, segment, spec.output, size_wh, on_beat=run.check))
-        films.append(film)
-    return films, late
-
-
 def _joined(run: Run, film: Path, source: Path, films: Iterable[Path], reorder_frames: int) -> FilmInfo:
     spec, index = run.spec, run.index
     return video.join_segments(
@@ -114,9 +106,10 @@ def _joined(run: Run, film: Path, source: Path, films: Iterable[Path], reorder_f
         source=source,
         output=spec.output,
         reorder_frames=reorder_frames,
-        metadata={"title": spec.name, "comment": f"painted by the farm {__version__}, job {run.job}"},
+        metadata=film_metadata(run.job, spec.name),
         on_frame=lambda count: _progress(run, count, index.frame_count),
         on_beat=run.check,
+        closing=lambda size_bytes: run.slow(size_bytes / SLOW_DISK_BYTES_S),
     )
 
 

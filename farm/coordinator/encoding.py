@@ -51,10 +51,11 @@ def encode_job_segment(run: Run, media: MediaCache, work: WorkFolders) -> Outcom
             late = video.check_segment(film, index, segment, spec.output, size_wh, on_beat=run.check)
         with run.span("measure"):
             figures, failure = watcher.figures()
-        made = Segment(segment.start, segment.stop, film.suffix, file_sha256(film), late, figures, failure)
         with run.span("put"):
-            sha256 = _store(run, film, made)
-    return Outcome(frames=(FrameRecord(segment.start, sha256),), versions={"farm": __version__})
+            sha256 = file_sha256(film, on_block=run.check)
+            made = Segment(segment.start, segment.stop, film.suffix, sha256, late, figures, failure)
+            record_sha256 = _store(run, film, made)
+    return Outcome(frames=(FrameRecord(segment.start, record_sha256),), versions={"farm": __version__})
 
 
 def _frames(run: Run, watcher: SegmentWatcher, segment: FrameRange) -> Iterator[NDArray[np.uint8]]:

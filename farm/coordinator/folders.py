@@ -16,6 +16,8 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from farm.video.faults import is_machine_fault, machine_fault
+
 log = logging.getLogger(__name__)
 
 TURN_LOCK, OWNER_LOCK = "turn.lock", "owner.lock"
@@ -31,7 +33,20 @@ class WorkFolders:
 
     @contextmanager
     def new(self, purpose: str) -> Iterator[Path]:
-        """A folder for the length of a `with`; its name tells people what for. Not empty: its lock lies in it."""
+        """A folder for the length of a `with`; its name tells people what for. Not empty: its lock lies in it.
+
+        MachineFault where the disk is full or broken, also while the work writes there.
+        """
+        try:
+            with self._made(purpose) as folder:
+                yield folder
+        except OSError as error:
+            if not is_machine_fault(error):
+                raise
+            raise machine_fault(error, purpose, self._root / purpose) from error
+
+    @contextmanager
+    def _made(self, purpose: str) -> Iterator[Path]:
         self._root.mkdir(parents=True, exist_ok=True)
         with ExitStack() as held:
             with _locked(self._root / TURN_LOCK):  # nobody sees a folder without its owner

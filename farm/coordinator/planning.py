@@ -22,7 +22,7 @@ def plan_job(run: Run, media: MediaCache, settings: Settings) -> Outcome:
         clip = media.path(spec.source, on_bytes=lambda *_: run.check())
     with run.span("index"):
         index, cuts = sandbox.index_clip(clip, settings, on_wait=run.check)
-    size_wh = video.frame_size(index.width, index.height, spec.size_px)
+    size_wh = video.painted_size(spec.name, (index.width, index.height), spec.size_px, settings.max_pixels)
     params = spec.params
     plan = make_plan(
         index.frame_count,

@@ -4,7 +4,7 @@ the source's time and sound.
 
 from farm.video.decoder import decode, frame_at
 from farm.video.encoder import encode_segment
-from farm.video.geometry import Orientation, frame_size
+from farm.video.geometry import Orientation, frame_size, painted_size
 from farm.video.muxer import FilmInfo, join_segments
 from farm.video.probe import TrackInfo, VideoInfo, check, probe
 from farm.video.profiles import codecs
@@ -31,6 +31,7 @@ __all__ = [
     "frame_size",
     "index",
     "join_segments",
+    "painted_size",
     "probe",
     "read_back",
 ]

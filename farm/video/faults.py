@@ -18,7 +18,7 @@ _NO_MEMORY = (errno.ENOMEM, errno.EAGAIN)  # EAGAIN is a codec's thread that fou
 _MACHINES = (*_NO_ROOM, *_NO_MEMORY, errno.EIO)
 
 
-def is_machine_fault(error: FFmpegError) -> bool:
+def is_machine_fault(error: FFmpegError | OSError) -> bool:
     """Whether it says nothing about the clip: the same call may go through later, or elsewhere."""
     return error.errno in _MACHINES
 
@@ -31,12 +31,16 @@ def writing_failed(error: FFmpegError, what: str, part: Path, codec: Codec, *, p
     if not is_machine_fault(error):
         other = Codec.H264 if codec is Codec.FFV1 else Codec.FFV1
         return InvalidClip(f"{what}: {error}; try --codec {other}", path=str(path))
+    return machine_fault(error, what, part)
+
+
+def machine_fault(error: FFmpegError | OSError, what: str, part: Path) -> MachineFault:
+    """A full or broken disk, or no memory, in words; `part` is what was to be written."""
     why = error.strerror or str(error)
     if error.errno in _NO_ROOM:
-        free_gb = shutil.disk_usage(part.parent).free / 1e9
-        why = (
-            f"no room in {part.parent} ({why}): {free_gb:.1f} GB free; give the coordinator's FARM_CACHE_DIR more disk"
-        )
+        folder = next(parent for parent in part.parents if parent.exists())
+        free_gb = shutil.disk_usage(folder).free / 1e9
+        why = f"no room in {folder} ({why}): {free_gb:.1f} GB free; give the coordinator's FARM_CACHE_DIR more disk"
     elif error.errno in _NO_MEMORY:
         why = f"no memory ({why}); give the coordinator more"
     else:
@@ -44,7 +48,7 @@ def writing_failed(error: FFmpegError, what: str, part: Path, codec: Codec, *, p
     return MachineFault(f"{what}: {why}", path=str(part), errno=error.errno)
 
 
-def _file(error: FFmpegError, part: Path) -> str:
+def _file(error: FFmpegError | OSError, part: Path) -> str:
     """The file the error is of: that which is written, or one that is read for it."""
-    name = error.filename or ""  # where no file is involved, the call
+    name = str(error.filename or "")  # where no file is involved, the call
     return name.removeprefix("file:") if name.startswith("file:") else str(part)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from farm.contract.errors import InvalidParameter
+from farm.contract.errors import InvalidClip, InvalidParameter
 from farm.contract.spec import MAX_SIZE_PX, MIN_SIZE_PX
 
 if TYPE_CHECKING:
@@ -70,6 +71,27 @@ def frame_size(width: int, height: int, size_px: int | None) -> tuple[int, int]:
         )
     scale = 1.0 if size_px is None else size_px / max(width, height)
     return _even(width * scale), _even(height * scale)
+
+
+def painted_size(path: Path | str, shown_wh: tuple[int, int], size_px: int | None, pixels: int) -> tuple[int, int]:
+    """`frame_size` of the clip at `path`; InvalidClip where that is larger than the farm paints.
+
+    Too large: a side above `MAX_SIZE_PX`, or more than `pixels` in all. Wide pixels make a large frame of a small one.
+    """
+    size_wh = frame_size(*shown_wh, size_px)
+    if _fits(size_wh, pixels):
+        return size_wh
+    sizes = range(MAX_SIZE_PX, MIN_SIZE_PX, -2)
+    most = next((size for size in sizes if _fits(frame_size(*shown_wh, size), pixels)), MIN_SIZE_PX)
+    raise InvalidClip(
+        f"{path} would be painted at {size_wh[0]}×{size_wh[1]}, more than {MAX_SIZE_PX} px a side or {pixels} pixels; "
+        f"give --size {most} or less",
+        path=str(path),
+    )
+
+
+def _fits(size_wh: tuple[int, int], pixels: int) -> bool:
+    return max(size_wh) <= MAX_SIZE_PX and size_wh[0] * size_wh[1] <= pixels
 
 
 def _even(length: float) -> int:

@@ -7,7 +7,7 @@ bytes. The file appears under its name only when it is whole.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import ExitStack
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import chain
@@ -31,6 +31,9 @@ from farm.video.tracks import Tracks
 if TYPE_CHECKING:
     from av.container import OutputContainer
     from av.video.stream import VideoStream
+
+Closing = Callable[[int], AbstractContextManager[object]]
+"""Makes what a film of so many bytes is closed within."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,21 +59,24 @@ def join_segments(
     metadata: Mapping[str, str] | None = None,
     on_frame: Callable[[int], None] = lambda _count: None,
     on_beat: Callable[[], None] = lambda: None,
+    closing: Closing = nullcontext,
 ) -> FilmInfo:
     """Write the film of the clip `source` with frame index `index` from all of its segments, in order.
 
     `reorder_frames`: the most that any segment decodes a frame late, as `check_segment` found it. Each segment is asked
     for when the one before is written. `on_frame(count)` hears of every frame, `on_beat()` of every packet of sound and
-    subtitles. FilmMismatch where the segments are not of one film, or not all of it, SegmentsDiffer where they were not
-    encoded alike; MachineFault where the disk is full or broken, or there is no memory left.
+    subtitles, and neither of the film's closing, within `closing(size_bytes)`: there FFmpeg writes all of an MP4 once
+    more, its index first. FilmMismatch where the segments are not of one film, or not all of it, SegmentsDiffer where
+    they were not encoded alike; MachineFault where the disk is full or broken, or there is no memory left.
     """
     film = Path(path)
     part = film.with_name(film.name + ".part")
     how = film_profile(index, output)
     try:
         joint = _join(
-            part, iter(segments), how, index, Path(source), reorder_frames, dict(metadata or {}), on_frame, on_beat
-        )
+            part, iter(segments), how, index, Path(source), reorder_frames, dict(metadata or {}), on_frame, on_beat,
+            closing,
+        )  # fmt: skip
         part.replace(film)
     except av.error.FFmpegError as error:
         what = f"{source} can't be made into {film.name}"
@@ -90,6 +96,7 @@ def _join(
     metadata: dict[str, str],
     on_frame: Callable[[int], None],
     on_beat: Callable[[], None],
+    closing: Closing,
 ) -> FilmInfo:
     base = how.container.time_base(index.seconds_per_tick)
     first = next(segments, None)
@@ -107,11 +114,13 @@ def _join(
             joint.add(segment)
         joint.finish()
         size_wh = stream.codec_context.width, stream.codec_context.height
+        with closing(part.stat().st_size):
+            film.close()
     notices = [*tracks.notices, *time_notices(index, base)]
     if index.color.wide:
         notices.append("the clip is HDR or BT.2020; the film is BT.709 in 8 bits, its highlights rolled off")
-    if joint.lost:
-        notices.append(f"{joint.lost} broken packets of sound or subtitles are left out")
+    if lost := tracks.lost + joint.lost:
+        notices.append(f"{lost} packets of sound or subtitles are left out: broken or out of order")
     return FilmInfo(joint.count, *size_wh, part.stat().st_size, tuple(notices), tracks.left_out)
 
 
@@ -134,7 +143,7 @@ class _Joint:
         self._duration_at = dict(zip(times.pts, times.durations, strict=True))
         self._kind = _kind(stream)
         self.count = 0
-        self.lost = 0  # broken packets of sound and subtitles
+        self.lost = 0  # packets of sound and subtitles that the film does not take
 
     def add(self, segment: Path) -> None:
         """Copy the next segment."""

@@ -12,8 +12,9 @@ import av.error
 
 from farm.contract.errors import InvalidClip
 from farm.video.color import ColorTags, tags_of
-from farm.video.geometry import orientation_of
+from farm.video.geometry import orientation_of, painted_size
 from farm.video.source import LIMITS, Beat, Limits, decoded, packets, reading
+from farm.video.stamps import Stamps
 from farm.video.timeline import pixel_aspect, shown_size, time_base
 
 if TYPE_CHECKING:
@@ -65,15 +66,19 @@ def probe(path: Path | str, *, limits: Limits = LIMITS) -> VideoInfo:
         return _info(path, container, stream, _first_frame(path, container, stream))
 
 
-def check(path: Path | str, *, limits: Limits = LIMITS, on_beat: Beat = lambda: None) -> VideoInfo:
-    """`probe`, then read every packet and decode the last GOP: InvalidClip where the file is cut short.
+def check(
+    path: Path | str, size_px: int | None = None, *, limits: Limits = LIMITS, on_beat: Beat = lambda: None
+) -> VideoInfo:
+    """`probe`, then read every packet and decode the last GOP: InvalidClip where the clip can't be painted.
 
-    `on_beat()` is called at every packet and picture.
+    That is where a film with a longer side of `size_px` (None: the clip's) would be too large, where the file is cut
+    short, and where its clock starts again. `on_beat()` is called at every packet and picture.
     """
     info = probe(path, limits=limits)
+    painted_size(path, (info.width, info.height), size_px, limits.pixels)
     with reading(path, limits) as (container, stream):
         _check_index(path, container, stream)
-        found = _read_packets(container, stream, on_beat)
+        found = _read_packets(path, container, stream, on_beat)
         _check_packets(path, info, found, (container.duration or 0) / av.time_base)
         _check_last_frames(path, stream, found.last_gop, on_beat)
         return info
@@ -145,7 +150,8 @@ class _Packets:
     last_gop: list[av.Packet[Any]]  # from the last keyframe on
 
 
-def _read_packets(container: InputContainer, stream: VideoStream, on_beat: Beat) -> _Packets:
+def _read_packets(path: Path | str, container: InputContainer, stream: VideoStream, on_beat: Beat) -> _Packets:
+    stamps = Stamps(path, time_base(stream))
     count, corrupt, held_bytes, stop_s = 0, 0, 0, Fraction(0)
     last_gop: list[av.Packet[Any]] = []
     frame_pixels = max(1, stream.codec_context.width * stream.codec_context.height)
@@ -156,6 +162,7 @@ def _read_packets(container: InputContainer, stream: VideoStream, on_beat: Beat)
             stop_s = max(stop_s, (packet.pts + (packet.duration or 0)) * packet.time_base)
         if packet.stream.index != stream.index or (packet.size == 0 and packet.dts is None):
             continue
+        stamps.add(packet.dts, packet.pts)
         count += 1
         corrupt += packet.is_corrupt
         if packet.is_keyframe:

@@ -75,7 +75,7 @@ UNLIMITED = Limits(pixels=2**31 - 1, frames=2**62, duration_s=math.inf)
 @contextmanager
 def opened(path: Path | str, limits: Limits = LIMITS) -> Iterator[tuple[InputContainer, VideoStream]]:
     """The container and its video stream; InvalidClip in one line where the file has none."""
-    file = _local_file(path)
+    file = local_file(path)
     try:
         container = av.open(
             f"file:{file}", mode="r", metadata_errors="replace", options=_OPTIONS | {"max_pixels": str(limits.pixels)}
@@ -127,7 +127,8 @@ def pictures_of(packet: av.Packet[VideoStream]) -> list[VideoFrame]:
         return []
 
 
-def _local_file(path: Path | str) -> Path:
+def local_file(path: Path | str) -> Path:
+    """The file at `path`, looked at but not opened as a clip; InvalidClip where there is none, or it is a picture."""
     if "://" in str(path):
         raise InvalidClip(f"{path} is an address, not a file; download the clip first", path=str(path))
     file = Path(path)

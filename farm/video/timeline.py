@@ -21,6 +21,7 @@ from farm.video.color import ColorTags, tags_of
 from farm.video.geometry import Orientation, orientation_of
 from farm.video.picture import Converter
 from farm.video.source import LIMITS, UNLIMITED, Beat, Limits, packets, pictures_of, reading
+from farm.video.stamps import Stamps
 
 if TYPE_CHECKING:
     import av
@@ -140,11 +141,12 @@ def index(
     """Decode the whole clip once and note when each frame is shown.
 
     `on_frame(number, image)` sees every frame, (h, w, 3) uint8 BGR, longer side at most 256 px, so that scene cuts
-    are found in the same pass. `on_beat()` is called at every packet.
+    are found in the same pass. `on_beat()` is called at every packet. InvalidClip where there is no frame, and where
+    the clip's clock starts again.
     """
     with reading(path, limits) as (container, stream):
         nominal = nominal_ticks(stream)
-        track, spans = _Track(), SoundSpans()
+        track, spans, stamps = _Track(), SoundSpans(), Stamps(path, time_base(stream))
         watch = _watching(on_frame)
         streams = [stream, *container.streams.audio]
         for packet in packets(container, *streams):
@@ -153,6 +155,7 @@ def index(
                 spans.add(packet)
                 continue
             for frame in pictures_of(packet):
+                stamps.add(frame.pts)
                 track.add(frame, nominal)
                 _check_limits(path, track, stream, limits)
                 watch(len(track.pts) - 1, frame)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Protocol, cast
 import av
 import av.error
 from av.codec.context import Flags
+from av.format import Flags as FormatFlags
 from av.subtitles.subtitle import SubtitleSet
 
 from farm.video.faults import is_machine_fault
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
 
     Packet = av.Packet[Any]
 
+_MAY_COINCIDE = cast("int", FormatFlags.ts_nonstrict.value)
 _TEXT_TITLES = frozenset({"subrip", "srt", "ass", "ssa", "webvtt", "text", "mov_text"})
 _BIT_RATE_PER_CHANNEL = 96_000
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
@@ -54,6 +56,9 @@ Format: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text
 class Track(Protocol):
     """One track: packets of the clip in, packets of the film out."""
 
+    lost: int
+    """Packets that could not be kept: broken, without a time, or out of order."""
+
     def feed(self, packet: Packet) -> list[Packet]:
         """The film's packets that this one completes."""
 
@@ -62,20 +67,26 @@ class Track(Protocol):
 
 
 class CopiedTrack:
-    """Packets as they are, on the film's clock; those a damaged clip gives out of order are left out."""
+    """Packets as they are, on the film's clock; those a damaged clip gives out of order are left out, and counted.
 
-    def __init__(self, stream: Stream, shift_s: Fraction) -> None:
-        self._stream, self._shift_s = stream, shift_s
+    `may_coincide`: whether the film takes two packets of one instant: subtitles, sound in less than the clock's tick.
+    """
+
+    def __init__(self, stream: Stream, shift_s: Fraction, *, may_coincide: bool) -> None:
+        self._stream, self._shift_s, self._may_coincide = stream, shift_s, may_coincide
         self._last_dts: int | None = None
+        self.lost = 0
 
     def feed(self, packet: Packet) -> list[Packet]:
         """The packet itself; also the priming packets before a sound's first moment, which the decoder needs."""
         if packet.pts is None:
+            self.lost += 1
             return []
         shift = round(self._shift_s / packet.time_base)
         packet.pts -= shift
         packet.dts = packet.pts if packet.dts is None else packet.dts - shift
-        if packet.dts > packet.pts or (self._last_dts is not None and packet.dts <= self._last_dts):
+        if packet.dts > packet.pts or not self._is_next(packet.dts):
+            self.lost += 1
             return []
         self._last_dts = packet.dts
         packet.stream = self._stream
@@ -84,6 +95,10 @@ class CopiedTrack:
     def flush(self) -> list[Packet]:
         """Nothing is held back."""
         return []
+
+    def _is_next(self, dts: int) -> bool:
+        last = self._last_dts
+        return last is None or dts > last or (dts == last and self._may_coincide)
 
 
 class EncodedSound:
@@ -95,14 +110,16 @@ class EncodedSound:
         self._resampler = av.AudioResampler(
             format=context.format, layout=context.layout, rate=context.sample_rate, frame_size=_frame_samples(context)
         )
+        self.lost = 0
 
     def feed(self, packet: Packet) -> list[Packet]:
         """The packets that encoding the packet's sound completes."""
-        if packet.pts is None:
-            return []
         try:
-            frames = cast("list[av.AudioFrame]", packet.decode())
+            frames = cast("list[av.AudioFrame]", packet.decode()) if packet.pts is not None else None
         except av.error.InvalidDataError:
+            frames = None
+        if frames is None:
+            self.lost += 1
             return []
         return [done for frame in frames for done in self._encoded(frame)]
 
@@ -117,29 +134,40 @@ class EncodedSound:
 
 
 class EncodedTitles:
-    """Text subtitles in the container's own text format."""
+    """Text subtitles in the container's own text format; those of one instant are one, as MP4 shows one at a time."""
 
     def __init__(self, stream: Any, shift_s: Fraction) -> None:
         self._stream, self._shift_s = stream, shift_s
+        self._texts: list[bytes] = []  # of the one that is held back
+        self._pts, self._duration, self._time_base = 0, 0, Fraction(1)
+        self.lost = 0
 
     def feed(self, packet: Packet) -> list[Packet]:
-        """The packet's text, encoded; none where it has none."""
-        if packet.pts is None or packet.size == 0:
+        """The text before this packet's, encoded, once this one is of a later time."""
+        if packet.pts is None:
+            self.lost += 1
             return []
-        text = _ass_text(packet)
-        if not text:
+        texts = _texts(packet) if packet.size else []
+        if not texts:
             return []
-        time_base = packet.time_base
-        subtitle = SubtitleSet.create(text=text, start=0, end=packet.duration or 0, pts=packet.pts)
-        done = self._stream.codec_context.encode_subtitle(subtitle)
-        done.stream, done.time_base = self._stream, time_base
-        done.pts = done.dts = packet.pts - round(self._shift_s / time_base)
-        done.duration = packet.duration or 0
-        return [done]
+        done = [] if packet.pts == self._pts else self.flush()
+        self._texts += texts
+        self._pts, self._time_base = packet.pts, packet.time_base
+        self._duration = max(self._duration, packet.duration or 0)
+        return done
 
     def flush(self) -> list[Packet]:
-        """Nothing is held back."""
-        return []
+        """The last text."""
+        if not self._texts:
+            return []
+        text = b"0,0,Default,,0,0,0,," + rb"\N".join(self._texts)
+        subtitle = SubtitleSet.create(text=text, start=0, end=self._duration, pts=self._pts)
+        done = self._stream.codec_context.encode_subtitle(subtitle)
+        done.stream, done.time_base = self._stream, self._time_base
+        done.pts = done.dts = self._pts - round(self._shift_s / self._time_base)
+        done.duration = self._duration
+        self._texts, self._duration = [], 0
+        return [done]
 
 
 AddTrack = Callable[["OutputContainer"], Track]
@@ -173,6 +201,11 @@ class Tracks:
     def left_out(self) -> tuple[Sound, ...]:
         """The clip's sound that is not in the film; complete after `rest`."""
         return self._left_out.sound()
+
+    @property
+    def lost(self) -> int:
+        """Packets of the film's tracks that could not be kept."""
+        return sum(track.lost for track in self._tracks.values())
 
     def until(self, time_s: Fraction) -> Iterator[Packet]:
         """The film's packets due up to `time_s`, in order of time."""
@@ -244,7 +277,8 @@ def _tried(film: OutputContainer, ways: list[AddTrack]) -> tuple[Track | None, s
 
 
 def _copied(stream: Stream, shift_s: Fraction, film: OutputContainer) -> Track:
-    return CopiedTrack(_copied_stream(stream, film), shift_s)
+    may_coincide = stream.type == "subtitle" or bool(film.format.flags & _MAY_COINCIDE)
+    return CopiedTrack(_copied_stream(stream, film), shift_s, may_coincide=may_coincide)
 
 
 def _copied_stream(stream: Stream, film: OutputContainer) -> Stream:
@@ -307,15 +341,17 @@ def _encoded_titles(stream: Any, encoder: str, shift_s: Fraction, film: OutputCo
     return EncodedTitles(titles, shift_s)
 
 
-def _ass_text(packet: Packet) -> bytes:
-    """The packet's text as one ASS event line: `ReadOrder,Layer,Style,Name,MarginL,MarginR,MarginV,Effect,Text`."""
+def _texts(packet: Packet) -> list[bytes]:
+    """The packet's texts, each the last field of an ASS event line.
+
+    `ReadOrder,Layer,Style,Name,MarginL,MarginR,MarginV,Effect,Text`
+    """
     try:
         events = packet.decode()
     except (av.error.FFmpegError, ValueError):
-        return b""
+        return []
     lines = [event.ass for event in cast("list[Any]", events) if getattr(event, "ass", b"")]
-    texts = [re.split(rb",", line, maxsplit=8)[-1] for line in lines]
-    return b"0,0,Default,,0,0,0,," + rb"\N".join(texts) if texts else b""
+    return [re.split(rb",", line, maxsplit=8)[-1] for line in lines]
 
 
 def _frame_samples(context: Any) -> int | None:

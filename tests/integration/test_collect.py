@@ -21,7 +21,7 @@ from farm.contract.errors import InvalidParameter, WaitTimeout
 from farm.contract.messages import Manifest, Stage, TaskId, TaskMessage
 from farm.contract.params import Params
 from farm.contract.spec import Media, Output, Spec, Style
-from farm.contract.states import JobState, TaskState
+from farm.contract.states import JOB_ENDED, JobState, TaskState
 from farm.ledger import JobRecord
 from farm.png import png_bytes
 from farm.redis_ledger import RedisLedger
@@ -85,10 +85,7 @@ def test_of_a_job_that_came_to_nothing_spec_plan_and_media_stay(bench: Bench, st
     left = {key.removeprefix(prefix) for key in bench.stored() if key.startswith(prefix)}
     assert left == {"spec.json", "plan.json", "manifests/plan/00000000.json"}
     assert {key for key in before if key.startswith("media/")} <= bench.stored()
-    states = {task.stage: item.state for task, item in bench.ledger.tasks(job).items()}
-    assert states == {
-        Stage.PLAN: TaskState.SUCCEEDED, Stage.ANCHOR: TaskState.WAITING, Stage.STYLIZE: TaskState.WAITING,
-    }  # fmt: skip
+    assert bench.ledger.tasks(job) == {}
     assert bench.collect(7 * DAY_S) == []
 
 
@@ -126,6 +123,21 @@ def test_a_task_that_still_runs_keeps_its_job(bench: Bench) -> None:
     assert bench.collect() == []
     bench.ledger.settle(lease, TaskState.CANCELED)
     assert [item.kind for item in bench.collect()] == [Kind.UNFINISHED]
+
+
+@pytest.mark.parametrize("state", sorted(JOB_ENDED))
+def test_the_ledger_forgets_the_tasks_of_jobs_that_ended_long_ago_and_keeps_the_jobs(
+    bench: Bench, state: JobState
+) -> None:
+    old, young = bench.job("old", state, 8 * DAY_S), bench.job("young", state, 6 * DAY_S)
+    live = bench.job("live", JobState.RENDERING, 8 * DAY_S)
+    records, tasks = bench.ledger.jobs(), bench.ledger.tasks(young)
+    bench.collect(7 * DAY_S, dry_run=True)
+    assert len(bench.ledger.tasks(old)) == len(tasks) == 3
+    bench.collect(7 * DAY_S)
+    assert bench.ledger.tasks(old) == {}
+    assert set(bench.ledger.tasks(live)) == set(bench.ledger.tasks(young)) == set(tasks)
+    assert bench.ledger.jobs() == records
 
 
 def test_frames_of_a_finished_job_go_where_asked_for(bench: Bench) -> None:

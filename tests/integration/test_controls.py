@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +23,7 @@ from farm.plan import chosen_chunk_frames, make_plan
 from farm.png import png_bytes
 from farm.redis_ledger import RedisLedger
 from farm.settings import Settings
+from farm.status import JobStatus
 from farm.testing import MemoryStore
 
 PLAN = make_plan(12, (64, 48), (), 4, 2, "x")
@@ -40,10 +42,16 @@ class Bench:
         )
 
     def advance(self, job: Job) -> None:
-        """By a new coordinator each time: nothing may be in its memory."""
+        self.coordinator().advance(job.name)
+
+    def sweep(self) -> None:
+        self.coordinator().sweep()
+
+    def coordinator(self) -> Coordinator:
+        """A new one each time: nothing may be in its memory."""
         farm = self.farm
         publish = lambda *sent: self.queue.append(sent)  # noqa: E731
-        Coordinator(farm.settings, farm.store, farm.ledger, publish, lambda _queue: ()).advance(job.name)
+        return Coordinator(farm.settings, farm.store, farm.ledger, publish, lambda _queue: ())
 
     def do(self, job: Job, after: TaskState = TaskState.SUCCEEDED) -> None:
         message, _ = self.queue.pop(0)
@@ -110,6 +118,49 @@ def test_a_pause_waits_for_the_executors(bench: Bench, clip: Path) -> None:
     assert job.status().state is JobState.PAUSED
 
 
+@pytest.mark.parametrize("heard", [True, False])
+def test_a_resume_takes_back_a_cancel_that_executors_may_not_have_heard_of(
+    bench: Bench, clip: Path, heard: bool
+) -> None:
+    job, ledger = bench.submit(clip), bench.farm.ledger
+    bench.advance(job)
+    bench.do(job)
+    message, _ = bench.queue.pop()
+    lease = ledger.claim(message, "one", 30)
+    assert lease is not None
+    job.cancel()
+    bench.advance(job)
+    assert job.status().state is JobState.CANCELING
+    assert job.resume().state is JobState.SUBMITTED
+    bench.advance(job)
+    assert job.status().state is JobState.RENDERING
+    if heard:
+        assert ledger.settle(lease, TaskState.CANCELED)
+        bench.sweep()
+        assert [(again.stage, again.attempt) for again, _ in bench.queue] == [(Stage.ANCHOR, 1)]
+    else:
+        bench.farm.store.put_once(keys.manifest(job.name, message.task), b"{}")
+        assert ledger.settle(lease, TaskState.SUCCEEDED)
+        bench.sweep()
+        assert [(again.stage, again.start) for again, _ in bench.queue] == [(Stage.ANCHOR, 4)]
+
+
+def test_a_cancel_under_way_does_not_end_a_job_that_was_resumed(bench: Bench, clip: Path) -> None:
+    """A coordinator had seen it `canceling`, and goes on after the resume."""
+    job = bench.submit(clip)
+    bench.advance(job)
+    job.cancel()
+    seen = bench.farm.ledger.job(job.name)
+    assert seen is not None
+    job.resume()
+    bench.coordinator()._cancel(seen)
+    assert job.status().state is JobState.SUBMITTED
+    bench.queue.clear()
+    bench.sweep()
+    bench.sweep()
+    assert [message.stage for message, _ in bench.queue] == [Stage.PLAN]
+
+
 def test_retry_does_again_only_what_failed(bench: Bench, clip: Path) -> None:
     job = bench.submit(clip)
     bench.advance(job)
@@ -127,6 +178,28 @@ def test_retry_leaves_a_job_alone_of_which_nothing_failed(bench: Bench, clip: Pa
     job.cancel()
     bench.advance(job)
     assert job.retry().state is JobState.CANCELED
+
+
+@pytest.mark.parametrize("control", [Job.retry, Job.resume])
+def test_a_job_whose_tasks_redis_forgot_is_shown_and_goes_on(
+    bench: Bench, clip: Path, control: Callable[[Job], JobStatus]
+) -> None:
+    job = bench.submit(clip)
+    bench.advance(job)
+    bench.do(job)
+    bench.do(job, TaskState.FAILED)
+    assert bench.farm.ledger.forget_tasks(job.name)
+    status = job.status()
+    assert (status.state, status.frame_count) == (JobState.FAILED, 12)
+    assert status.error in job.explain()[0].what
+    assert [status.job for status in bench.farm.jobs()] == [job.name]
+    assert bench.submit(clip).status().state is JobState.FAILED
+    control(job)
+    bench.advance(job)
+    assert [(message.stage, message.start, message.attempt) for message, _ in bench.queue] == [(Stage.ANCHOR, 0, 1)]
+    record = bench.farm.ledger.job(job.name)
+    assert record is not None
+    assert record.in_hand == 1
 
 
 def test_a_priority_is_kept_and_a_second_submit_changes_it(bench: Bench, clip: Path) -> None:

@@ -17,6 +17,7 @@ import pytest
 from light_worker import DIES, DONE, FAILS, HANGS, SLOW, STOPS
 
 from farm.broker import make_app, publish
+from farm.contract.errors import InvalidParameter
 from farm.contract.messages import Priority, Queue, Stage, TaskId, TaskMessage
 from farm.contract.states import TaskState
 from farm.ledger import JobRecord, TaskRecord
@@ -190,3 +191,20 @@ def test_a_task_that_does_not_listen_is_handed_back_within_the_grace_and_the_wor
     assert (record.state, record.attempt, record.failed_on, record.error) == (TaskState.WAITING, 1, (), "")
     assert bench.ledger.leased(JOB, [task]) == set()
     assert bench.ledger.health(NAME).failed == ()
+
+
+def test_a_worker_without_its_device_ends_with_one_line_and_takes_no_task(bench: Bench) -> None:
+    """Celery by itself would go on, and answer every task with an error."""
+    task = bench.queue(DONE)
+    environ = {**os.environ, **replace(bench.settings, device="cuda:99").environ()}
+    environ |= {"PYTHONPATH": os.pathsep.join(sys.path), "FARM_WORKER_NAME": "blind"}
+    ended = subprocess.run(
+        [sys.executable, "-m", "worker"], env=environ, capture_output=True, text=True, timeout=80, check=False
+    )
+    assert ended.returncode == InvalidParameter.exit_code
+    (line,) = [line for line in ended.stderr.splitlines() if " critical " in line]
+    assert "can't paint, and ends: FARM_DEVICE=cuda:99: " in line
+    assert "Traceback" not in ended.stderr
+    assert bench.state(task) is TaskState.QUEUED
+    bench.start_worker()
+    bench.until(task, TaskState.SUCCEEDED)

@@ -123,19 +123,26 @@ def tv_loss(image_bchw: Tensor, metric: Tensor | None = None) -> Tensor:
 
     `metric`, `(C, C)`: a linear map of colours to those in which differences are measured.
     """
-    image = image_bchw if metric is None else (metric @ image_bchw.flatten(2)).view_as(image_bchw)
+    image = image_bchw
+    if metric is not None:
+        image = (metric @ image_bchw.flatten(2).to(metric.dtype)).view_as(image_bchw).to(image_bchw.dtype)
     dx = image[..., :, 1:] - image[..., :, :-1]
     dy = image[..., 1:, :] - image[..., :-1, :]
     return dx.square().mean() + dy.square().mean()
 
 
 def chroma_metric(channels: int, device: torch.device | str = "cpu") -> Tensor | None:
-    """`(3, 3)`: M with `‖Md‖² = ‖d‖² + CHROMA_SMOOTHNESS·‖d − Y(d)‖²`; None where lightness alone is painted."""
+    """`(3, 3)`: M with `‖Md‖² = ‖d‖² + CHROMA_SMOOTHNESS·‖d − Y(d)‖²`; None where lightness alone is painted.
+
+    For a GPU in float64: its float32 products may be TF32's, whose ten bits round away what a soft slope changes from
+    pixel to pixel.
+    """
     if channels != len(LUMA):
         return None
     chroma = np.eye(3) - np.asarray(LUMA)  # the lightness taken from each channel
     square = np.eye(3) + CHROMA_SMOOTHNESS * chroma.T @ chroma
-    return torch.from_numpy(np.linalg.cholesky(square).T.astype(np.float32)).to(device)
+    on_cpu = torch.device(device).type == "cpu"
+    return torch.from_numpy(np.linalg.cholesky(square).T.astype(np.float32 if on_cpu else np.float64)).to(device)
 
 
 def temporal_loss(image_bchw: Tensor, carried_bchw: Tensor, mask_b1hw: Tensor) -> Tensor:
@@ -175,7 +182,12 @@ def framed(image_bchw: Tensor, phase: Phase = (0, 0)) -> Tensor:
     The networks pad with zeros, which they see as a frame of grey: without a margin the paint stays flat there.
     """
     (top, bottom), (left, right) = _margins(image_bchw, phase)
-    return pad(image_bchw, (left, right, top, bottom), mode="reflect")
+    if image_bchw.device.type == "cpu":
+        return pad(image_bchw, (left, right, top, bottom), mode="reflect")
+    # A GPU adds up a mirrored pixel's gradients in any order. One axis after the other they are two at most, whose sum
+    # has one value; at a corner they would be four, and no frame could be painted twice alike.
+    across = pad(image_bchw, (left, right, 0, 0), mode="reflect")
+    return pad(across, (0, 0, top, bottom), mode="reflect")
 
 
 def framed_size(image_bchw: Tensor, phase: Phase = (0, 0)) -> tuple[int, int]:

@@ -35,8 +35,13 @@ up to 6 where tiles leave gaps in a heap that is kept."""
 PICTURE_BYTES_PX = 300
 """What a pixel takes whatever the tiles: picture, gradient, the optimiser's moments, targets, what is carried."""
 
-NO_MEMORY = ("can't allocate memory", "not enough memory", "could not create a primitive", "STATUS_ALLOC_FAILED")
-"""Words of torch, of oneDNN twice, and of cuDNN."""
+NO_MEMORY = (
+    "can't allocate memory",  # torch
+    "not enough memory", "could not create a primitive",  # oneDNN
+    "CUDA error: out of memory", "ALLOC_FAILED", "ALLOCATION_FAILED",  # CUDA, cuBLAS, cuDNN
+    "unable to find an engine",  # torch, where none of cuDNN's ways to convolve found the room it works in
+)  # fmt: skip
+"""Words of those who had no memory left."""
 
 
 class Memory:

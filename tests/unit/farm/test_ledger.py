@@ -5,14 +5,18 @@ from __future__ import annotations
 import json
 import threading
 import time
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 from redis import Redis
+from redis.connection import Connection
+from redis.exceptions import TimeoutError as AnswerLost
 
 from farm.contract.codec import to_plain
 from farm.contract.errors import AccessDenied, LedgerUnavailable
 from farm.contract.messages import Priority, Stage, TaskId, TaskMessage
-from farm.contract.states import JobState, TaskState
+from farm.contract.states import JOB_ENDED, JobState, TaskState
 from farm.ledger import JobRecord, Ledger, WorkerHealth, WorkerInfo
 from farm.redis_ledger import RedisLedger
 from farm.testing import MemoryLedger
@@ -46,6 +50,41 @@ def test_jobs_are_listed_newest_first(ledger: Ledger) -> None:
     for at, job in enumerate(["a-0000000000", "b-0000000000", "c-0000000000"]):
         ledger.create_job(JobRecord(job, created_s=float(at)))
     assert [record.job[0] for record in ledger.jobs()] == ["c", "b", "a"]
+
+
+def test_jobs_are_listed_by_state(ledger: Ledger) -> None:
+    for at, state in enumerate(JobState):
+        ledger.create_job(JobRecord(f"{state}-0123456789", state, created_s=float(at)))
+    wanted = (JobState.RENDERING, JobState.FAILED, JobState.PAUSED)
+    assert [record.state for record in ledger.jobs(wanted)] == [JobState.FAILED, JobState.PAUSED, JobState.RENDERING]
+    assert ledger.jobs(()) == []
+    assert len(ledger.jobs()) == len(JobState)
+
+
+@pytest.mark.parametrize("state", JobState)
+def test_the_tasks_of_a_job_are_forgotten_only_once_it_ended(ledger: Ledger, state: JobState) -> None:
+    _queued(ledger)
+    lease = ledger.claim(MESSAGE, "one", 30)
+    assert lease is not None
+    assert ledger.settle(lease, TaskState.SUCCEEDED)
+    ledger.progress(JOB, TASK, 7)
+    ended = JobRecord("ended-0123456789", state, name="clip", created_s=2.5, finished_s=3.5, frame_count=48)
+    ledger.create_job(ended)
+    ledger.move_task(ended.job, TASK, TaskState.QUEUED, attempt=1)  # left behind when its job failed
+    ledger.progress(ended.job, TASK, 3)
+    before = ledger.job(ended.job)
+    assert ledger.forget_tasks(ended.job) == (state in JOB_ENDED)
+    if state in JOB_ENDED:
+        assert (ledger.tasks(ended.job), ledger.frames_done(ended.job)) == ({}, {})
+        assert ledger.job(ended.job) == ended
+    else:
+        assert (len(ledger.tasks(ended.job)), ledger.frames_done(ended.job)) == (1, {TASK: 3})
+        assert ledger.job(ended.job) == before
+    assert (ledger.task(JOB, TASK).state, ledger.frames_done(JOB)) == (TaskState.SUCCEEDED, {TASK: 7})
+
+
+def test_nothing_is_forgotten_of_a_job_that_is_not_there(ledger: Ledger) -> None:
+    assert not ledger.forget_tasks(JOB)
 
 
 def test_a_job_moves_only_as_its_table_allows(ledger: Ledger) -> None:
@@ -299,3 +338,57 @@ def test_records_of_another_release_are_read_without_the_fields_it_has_more(redi
     assert ledger.health("one").error == "no memory"
     assert ledger.task(JOB, TASK).attempt == 2
     assert ledger.job(JOB) == JobRecord(JOB)
+
+
+@pytest.fixture
+def losing(redis_url: str, monkeypatch: pytest.MonkeyPatch) -> Callable[[], RedisLedger]:
+    """A ledger with a job and a queued task; from the call on, its next answer is lost, and redis-py sends again."""
+    ledger, lost, read = RedisLedger(redis_url), list[bool](), Connection.read_response
+    for script in ledger._scripts.values():  # so that the answer lost is that of its run
+        ledger._redis.script_load(script.script)
+    _queued(ledger)
+
+    def read_or_lose(self: Connection, *args: Any, **options: Any) -> Any:
+        answer = read(self, *args, **options)
+        if lost:
+            lost.pop()
+            raise AnswerLost("Timeout reading from socket")
+        return answer
+
+    def lose() -> RedisLedger:
+        monkeypatch.setattr(Connection, "read_response", read_or_lose)
+        lost[:] = [True]
+        return ledger
+
+    return lose
+
+
+def test_a_claim_whose_answer_was_lost_has_its_lease(losing: Callable[[], RedisLedger]) -> None:
+    ledger = losing()
+    lease = ledger.claim(MESSAGE, "one", 30)
+    assert lease is not None
+    record = ledger.task(JOB, TASK)
+    assert (record.state, record.token, lease.token) == (TaskState.RUNNING, lease.token, "1:one:" + lease.token[-8:])
+    assert ledger.claim(MESSAGE, "one", 30) is None  # another call, though of the same name
+    assert ledger.settle(lease, TaskState.SUCCEEDED)
+
+
+def test_a_settled_task_whose_answer_was_lost_is_settled(losing: Callable[[], RedisLedger]) -> None:
+    lease = losing().claim(MESSAGE, "one", 30)
+    assert lease is not None
+    ledger = losing()
+    assert ledger.settle(lease, TaskState.SUCCEEDED)
+    assert not ledger.settle(lease, TaskState.SUCCEEDED)
+
+
+def test_a_move_whose_answer_was_lost_has_moved_and_is_counted_once(losing: Callable[[], RedisLedger]) -> None:
+    other, before = TaskId(Stage.BLEND, 16), (TaskState.WAITING, TaskState.RETRYING)
+    ledger = losing()
+    assert ledger.move_task(JOB, other, TaskState.QUEUED, before=before, attempt=1)
+    assert not ledger.move_task(JOB, other, TaskState.QUEUED, before=before, attempt=1)
+    record = ledger.job(JOB)
+    assert record is not None
+    assert record.in_hand == 2
+    ledger = losing()
+    assert ledger.move_job(JOB, JobState.PLANNING)
+    assert not ledger.move_job(JOB, JobState.PLANNING)

@@ -12,6 +12,7 @@ import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import SimpleNamespace
+from typing import cast
 
 import pytest
 from filelock import FileLock
@@ -23,6 +24,7 @@ from farm.media import MediaCache
 from farm.settings import Settings
 from farm.store import ObjectInfo, OnBytes
 from farm.testing import MemoryStore
+from farm.video import FrameIndex, Reel
 
 
 def stored(store: MemoryStore, data: bytes) -> Media:
@@ -58,11 +60,74 @@ def test_what_was_used_longest_ago_makes_room(tmp_path: Path) -> None:
     assert {path.read_bytes() for path in (tmp_path / "media").iterdir()} == {b"bbbb", b"cccc"}
 
 
+def test_what_a_process_has_in_hand_is_dropped_by_no_other(tmp_path: Path) -> None:
+    store = MemoryStore()
+    used, idle, new, newer = (stored(store, name * 4) for name in (b"a", b"b", b"c", b"d"))
+    here, there = (MediaCache(store, tmp_path, limit_bytes=8) for _ in range(2))  # each as in a process of its own
+    clip = here.path(used)
+    os.utime(clip, (1, 1))
+    there.path(idle)
+    there.path(new)
+    assert {path.read_bytes() for path in (tmp_path / "media").iterdir()} == {b"aaaa", b"cccc"}
+    name = str(clip)
+    del clip
+    there.path(newer)
+    assert not Path(name).exists()
+
+
+def test_a_clip_that_is_kept_open_between_tasks_stays(tmp_path: Path) -> None:
+    store = MemoryStore()
+    used, new = (stored(store, name * 4) for name in (b"a", b"b"))
+    here, there = (MediaCache(store, tmp_path, limit_bytes=4) for _ in range(2))
+    reel = Reel(here.path(used), cast("FrameIndex", None), (2, 2))  # nothing is read of it
+    clip = Path(here.path(used))
+    there.path(new)
+    assert clip.exists()
+    del reel
+    there.path(stored(store, b"cccc"))
+    assert not clip.exists()
+
+
+def test_a_file_that_is_dropped_as_it_comes_is_downloaded_again(tmp_path: Path) -> None:
+    class CrowdedStore(MemoryStore):
+        downloads = 0
+
+        def get_file(self, key: str, path: Path, on_progress: OnBytes | None = None) -> ObjectInfo:
+            info = super().get_file(key, path, on_progress)
+            type(self).downloads += 1
+            if self.downloads == 1:
+                path.unlink()
+            return info
+
+    store = CrowdedStore()
+    assert MediaCache(store, tmp_path).path(stored(store, b"film")).read_bytes() == b"film"
+    assert CrowdedStore.downloads == 2
+
+
+def test_a_process_that_is_killed_holds_nothing(tmp_path: Path) -> None:
+    store = MemoryStore()
+    used, new = (stored(store, name * 4) for name in (b"a", b"b"))
+    cache = MediaCache(store, tmp_path, limit_bytes=4)
+    clip = Path(cache.path(used))
+    holds = (
+        "import sys, time; from pathlib import Path; from farm.media import _held; held = _held(Path(sys.argv[1])); "
+        "print('held', flush=True); time.sleep(60)"
+    )
+    with subprocess.Popen([sys.executable, "-c", holds, str(clip)], stdout=subprocess.PIPE) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"held\n"
+        cache.path(new)
+        assert clip.exists()
+        other.kill()
+    cache.path(stored(store, b"cccc"))
+    assert not clip.exists()
+
+
 def test_the_settings_limit_is_the_caches(tmp_path: Path) -> None:
     store = MemoryStore()
     settings = Settings(home=tmp_path, cache_dir=tmp_path, cache_gb=1)
     cache = MediaCache.from_settings(store, settings)
-    old = cache.path(stored(store, b"old"))
+    old = Path(cache.path(stored(store, b"old")))  # holds nothing
     with old.open("r+b") as file:
         file.truncate(2**30 - 3)  # a hole: takes no place
     new = cache.path(stored(store, b"new"))

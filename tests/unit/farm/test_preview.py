@@ -4,15 +4,19 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from painted_job import memory_farm
 
+from farm.contract import keys
+from farm.contract.codec import to_json
 from farm.contract.errors import FarmError, JobFailed, ObjectNotFound, WaitTimeout
-from farm.contract.messages import Stage, TaskId
+from farm.contract.messages import Stage, StoredFrame, TaskId
 from farm.contract.states import JobState
 from farm.job import Job
 from farm.ledger import JobRecord
 from farm.plan import make_plan
+from farm.png import png_bytes
 from farm.preview import chosen
 
 PLAN = make_plan(120, (320, 180), [70], 24, 4, "0" * 64)
@@ -52,6 +56,18 @@ def test_each_frame_is_as_the_latest_task_left_it() -> None:
     blended = {frame for frame, stage in stages.items() if stage is Stage.BLEND}
     assert blended == {boundary.start, boundary.start + 1}
     assert set(stages.values()) == {Stage.BLEND, Stage.STYLIZE}
+
+
+def test_a_film_whose_tasks_the_ledger_forgot_is_shown_as_long_as_its_frames_are_there(tmp_path: Path) -> None:
+    farm, name = memory_farm(tmp_path), "clip-0123456789"
+    farm.ledger.create_job(JobRecord(name, JobState.SUCCEEDED, created_s=1.0, finished_s=2.0, frame_count=120))
+    farm.store.put(keys.plan(name), to_json(PLAN))
+    picture = png_bytes(np.zeros((18, 32, 3), np.uint8))
+    for stage in (Stage.STYLIZE, Stage.BLEND):
+        for frame in range(120):
+            farm.store.put(keys.frame(name, StoredFrame(TaskId(stage), frame)), picture)
+    assert farm.ledger.tasks(name) == farm.ledger.frames_done(name) == {}
+    assert Job(farm, name).preview(tmp_path / "film.png").exists()
 
 
 @pytest.mark.parametrize(

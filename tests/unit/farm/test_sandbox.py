@@ -97,7 +97,15 @@ def test_the_settings_limits_reach_the_child(clip: Path, settings: Settings, tmp
         sandbox.check_picture(tmp_path / "a.png", replace(settings, max_pixels=6000))
 
 
-def test_a_decoder_that_crashes_is_one_line(clip: Path, settings: Settings) -> None:
+def test_the_films_size_reaches_the_child(clip: Path, settings: Settings) -> None:
+    small = replace(settings, max_pixels=96 * 64)
+    assert sandbox.check_clip(clip, small) == sandbox.check_clip(clip, small, 96) == 30
+    with pytest.raises(InvalidClip, match=r"would be painted at 128×86, .*; give --size 96 or less$"):
+        sandbox.check_clip(clip, small, 128)
+
+
+def test_a_decoder_that_crashes_is_one_line(tmp_path: Path, settings: Settings) -> None:
+    clip = make_clip(tmp_path / "clip.mp4", frames=1000).path  # long enough not to be done before it is looked for
     with pytest.raises(DecoderFailed, match=r"clip\.mp4: the decoder crashed on it \(SIGSEGV\); export it again"):
         sandbox.index_clip(clip, settings, on_wait=lambda: child().send_signal(signal.SIGSEGV))
 

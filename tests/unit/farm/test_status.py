@@ -89,3 +89,9 @@ def test_the_clock_of_an_ended_job_stands_still() -> None:
 def test_a_job_that_succeeded_is_wholly_done() -> None:
     done = JobRecord("clip-0123456789", JobState.SUCCEEDED, created_s=1.0, finished_s=2.0)
     assert at(3.0, done).fraction == 1.0
+    forgotten = replace(RECORD, state=JobState.SUCCEEDED, finished_s=500.0)
+    status = job_status(forgotten, {}, {}, now_s=600.0, workers_alive=0, coordinators_alive=0)
+    assert [(part.tasks_done, part.frames_done) for part in status.stages] == [
+        (1, 40), (4, 4), (4, 40), (3, 18), (2, 40), (1, 40),
+    ]  # fmt: skip
+    assert (status.elapsed_s, status.failed_tasks) == (410.0, 0)

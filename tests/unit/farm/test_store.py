@@ -19,7 +19,7 @@ from farm import store as store_module
 from farm.contract.errors import AccessDenied, CorruptObject, ObjectNotFound, StoreUnavailable
 from farm.settings import Settings
 from farm.stack.process import free_ports
-from farm.store import ObjectInfo, S3Store, Store, StoreFeatures
+from farm.store import ObjectInfo, S3Store, Store, StoreFeatures, file_sha256
 from farm.testing import MemoryStore
 
 # SHA-256 of b"abc", from FIPS 180-4.
@@ -165,6 +165,25 @@ def test_put_file_overwrites(store: Store, tmp_path: Path) -> None:
     store.put("output/film.mp4", b"old")
     assert store.put_file("output/film.mp4", tmp_path / "film").sha256 == ABC
     assert store.get("output/film.mp4") == b"abc"
+
+
+def test_a_file_that_is_put_is_heard_of_while_it_is_hashed(store: Store, tmp_path: Path) -> None:
+    size_bytes = 3 * store_module.READ_BYTES
+    (tmp_path / "film").write_bytes(bytes(size_bytes))
+    heard: list[tuple[int, int]] = []
+    store.put_file("output/film.mp4", tmp_path / "film", on_progress=lambda *step: heard.append(step))
+    assert heard[0] == (0, size_bytes)
+    assert heard[-1] == (size_bytes, size_bytes)
+
+
+def test_every_mebibyte_of_a_file_that_is_hashed_is_a_beat(tmp_path: Path) -> None:
+    (tmp_path / "film").write_bytes(b"abc")
+    assert file_sha256(tmp_path / "film") == ABC
+    data = bytes(2 * store_module.READ_BYTES + 1)
+    (tmp_path / "film").write_bytes(data)
+    beats: list[None] = []
+    assert file_sha256(tmp_path / "film", lambda: beats.append(None)) == hashlib.sha256(data).hexdigest()
+    assert len(beats) == 3
 
 
 def test_get_file_replaces_what_lies_there_only_when_whole(store: Store, tmp_path: Path) -> None:

@@ -7,9 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from farm.cli.request import weighted
 from farm.contract.errors import InvalidStyle
 from farm.png import png_bytes
-from farm.style_file import load_styles
+from farm.style_file import load_style, load_styles
 
 
 @pytest.fixture
@@ -37,3 +38,18 @@ def test_a_style_knows_what_the_spec_says_of_it(picture: Path) -> None:
 def test_a_style_that_is_missing_among_several_is_named(tmp_path: Path) -> None:
     with pytest.raises(InvalidStyle, match=r"gone\.png: no such image file"):
         load_styles(["ember", tmp_path / "gone.png"])
+
+
+@pytest.mark.parametrize(
+    ("style", "words"),
+    [
+        ("https://example.org/oil.jpg", "is an address, not a file; download the picture first"),
+        ("https://example.org:8080/oil", "is an address, not a file; download the picture first"),
+        (".", "is not a file; give one picture, or a name from `farm styles`"),
+    ],
+)
+def test_an_address_and_a_folder_are_refused_as_what_they_are(style: str, words: str) -> None:
+    assert weighted(style) == (style, 1.0)
+    with pytest.raises(InvalidStyle) as caught:
+        load_style(style)
+    assert caught.value.message == f"--style {style} {words}"

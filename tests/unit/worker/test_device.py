@@ -11,7 +11,8 @@ import torch
 from farm.contract.errors import InvalidParameter
 from farm.contract.params import Backbone
 from farm.settings import Settings
-from worker.device import choose_device, limit_threads, low_backbones, versions
+from worker.device import Device, choose_device, limit_threads, low_backbones, machine_of, versions
+from worker.engine import Machine
 
 
 def settings(tmp_path: Path, device: str) -> Settings:
@@ -63,6 +64,28 @@ def test_what_the_settings_say_is_what_a_network_computes_in(tmp_path: Path, pre
 def test_a_gpu_that_is_not_there_is_named_with_the_cure(tmp_path: Path) -> None:
     with pytest.raises(InvalidParameter, match=r"FARM_DEVICE=cuda:0: torch sees no CUDA device.*FARM_DEVICE=cpu"):
         choose_device(settings(tmp_path, "cuda:0"))
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a GPU")
+def test_a_gpu_that_torch_cant_use_is_not_passed_over_in_silence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    before = torch.get_num_threads()
+    try:
+        choose_device(settings(tmp_path, "auto"))
+        assert not caplog.records
+        monkeypatch.setattr("worker.device.GPU_FILE", tmp_path)
+        assert choose_device(settings(tmp_path, "auto")).torch_name == "cpu"
+        assert "there is a GPU here that torch can't use" in caplog.text
+    finally:
+        torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize(
+    ("name", "threads", "beside"), [("cpu", 8, 1), ("cuda:1", 8, 7), ("cuda:0", 64, 8), ("cuda:0", 1, 1)]
+)
+def test_motion_is_looked_for_by_what_threads_the_painter_leaves(name: str, threads: int, beside: int) -> None:
+    assert machine_of(Device(name, name, 1), threads) == Machine(name, beside)
 
 
 def test_versions_name_what_may_change_a_pixel() -> None:

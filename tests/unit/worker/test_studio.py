@@ -19,8 +19,8 @@ from farm.plan import make_plan
 from farm.settings import Settings
 from farm.testing import MemoryLedger, MemoryStore
 from worker.device import Device, choose_device
-from worker.engine import ColorStatistics, Machine
-from worker.studio import Studio, machine_of
+from worker.engine import ColorStatistics
+from worker.studio import Studio
 
 CUT = 9
 
@@ -61,13 +61,6 @@ class Bench:
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path, Params(color=Color.MATCH, steps=40))
-
-
-@pytest.mark.parametrize(
-    ("name", "threads", "beside"), [("cpu", 8, 1), ("cuda:1", 8, 7), ("cuda:0", 64, 8), ("cuda:0", 1, 1)]
-)
-def test_motion_is_looked_for_by_what_threads_the_painter_leaves(name: str, threads: int, beside: int) -> None:
-    assert machine_of(Device(name, name, 1), threads) == Machine(name, beside)
 
 
 def test_the_colours_of_a_shot_are_looked_at_once_for_all_workers(bench: Bench) -> None:

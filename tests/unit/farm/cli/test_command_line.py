@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -98,6 +99,7 @@ def test_a_wrong_command_line_is_refused_in_one_line_with_code_2(arguments: list
         ("--size", "0", "from 16 to 8192"),
         ("--size", "wide", "from 16 to 8192"),
         ("--chunk", "-3", "from 1 to 100000"),
+        ("--chunk", "0", "from 1 to 100000"),
         ("--crf", "52", "from 0 to 51"),
         ("--codec", "divx", "h264, hevc, ffv1, prores"),
         ("--backbone", "vgg99", "efficientnet_lite0, vgg19"),
@@ -120,6 +122,41 @@ def test_without_a_farm_each_command_says_how_to_get_one(command: str) -> None:
     result = farm(command)
     assert refused(result) == "no farm configured: run `farm up`, or set FARM_REDIS_URL and FARM_S3_ENDPOINT"
     assert result.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("clip", "style", "words"),
+    [
+        ("clpi.mp4", "swirl", "clpi.mp4 does not exist; check the path"),
+        ("clip.mp4", "swril", "no built-in style 'swril': did you mean swirl?"),
+        ("clip.mp4", "oil.jpg", "--style oil.jpg: no such image file"),
+        ("clip.mp4", "swirl", "no farm configured"),
+    ],
+)
+def test_a_submit_of_files_that_are_not_there_is_refused_before_a_farm_is_asked_for(
+    clip: str, style: str, words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("clip.mp4").write_bytes(b"not looked into yet")
+    result = farm("submit", clip, "--style", style)
+    assert refused(result).startswith(words)
+    assert result.returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["swirl", "-o", "x.jpg"], "-o x.jpg: a style is a PNG file; give -o x.png, or a folder"),
+        (["-o", "x.png"], "-o x.png: all styles go into a folder; give -o x"),
+    ],
+)
+def test_styles_are_written_to_no_folder_that_is_named_like_a_picture(
+    arguments: list[str], words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    result = farm("styles", *arguments, "--size", "32")
+    assert (refused(result), result.returncode) == (words, 2)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_setting_that_cannot_be_used_is_refused_by_its_name() -> None:

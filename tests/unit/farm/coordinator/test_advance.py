@@ -11,6 +11,7 @@ import pytest
 from farm import retries
 from farm.contract import keys
 from farm.contract.codec import to_json
+from farm.contract.errors import AccessDenied, FarmError, UnknownVersion
 from farm.contract.messages import Manifest, Priority, Stage, TaskId, TaskMessage
 from farm.contract.states import JobState, TaskState
 from farm.coordinator import advance as advance_module
@@ -224,6 +225,63 @@ def test_a_plan_gone_from_the_store_fails_the_job_in_plain_words(bench: Bench) -
     assert record is not None
     assert record.state is JobState.FAILED
     assert "is gone from the store" in record.error
+
+
+class ClosedStore(MemoryStore):
+    """Has what another store has, and gives none of it."""
+
+    def __init__(self, other: MemoryStore, error: FarmError) -> None:
+        super().__init__()
+        self.objects, self.error = other.objects, error
+
+    def get(self, key: str) -> bytes:
+        raise self.error
+
+
+@pytest.mark.parametrize(
+    "error", [AccessDenied("the S3 server refuses the plan: InvalidAccessKeyId"), UnknownVersion("Plan has version 9")]
+)
+def test_a_coordinator_that_can_not_read_a_plan_fails_no_job(
+    bench: Bench, caplog: pytest.LogCaptureFixture, error: FarmError
+) -> None:
+    """It was started again with another key, or is of another release; the next one may be able to."""
+    bench.plan()
+    bench.coordinator = bench.new_coordinator()
+    bench.coordinator.store = ClosedStore(bench.store, error)
+    caplog.clear()
+    bench.coordinator.sweep()
+    assert bench.state is JobState.RENDERING
+    assert [(item.message, item.exc_info) for item in caplog.records] == [(f"sweep: {error}", None)]
+    bench.coordinator = bench.new_coordinator()
+    bench.do_all()
+    assert bench.state is JobState.SUCCEEDED
+
+
+def test_an_error_nobody_thought_of_keeps_no_other_job_waiting(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    younger = "clip-9999999999"
+    bench.ledger.create_job(JobRecord(younger, created_s=2.0))  # swept first
+    bench.store.put(keys.manifests(younger) + "stray.txt", b"")
+    bench.coordinator.sweep()
+    assert [message.job for message in bench.queue] == [JOB]
+    assert bench.state is JobState.PLANNING
+    (record,) = caplog.records
+    assert record.exc_info
+    assert vars(record)["job"] == younger
+
+
+def test_a_job_whose_tasks_were_forgotten_goes_on_from_what_the_store_has(bench: Bench) -> None:
+    bench.plan()
+    bench.do(bench.queue.pop(0))
+    bench.coordinator.advance(JOB)
+    bench.fail(bench.queue.pop(0))
+    bench.coordinator.advance(JOB)
+    assert bench.state is JobState.FAILED
+    assert bench.ledger.forget_tasks(JOB)
+    bench.sent.clear()
+    assert bench.ledger.move_job(JOB, JobState.SUBMITTED)
+    bench.do_all()
+    assert bench.state is JobState.SUCCEEDED
+    assert len(bench.sent) == 11 - 2
 
 
 def test_a_sweep_leaves_ended_jobs_alone(bench: Bench) -> None:

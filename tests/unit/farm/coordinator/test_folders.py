@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from farm.contract import keys
-from farm.contract.errors import JobCanceled
+from farm.contract.errors import JobCanceled, MachineFault
 from farm.contract.spec import Media
 from farm.coordinator.folders import STALE_S, TURN_LOCK, WorkFolders
 from farm.media import MediaCache
@@ -60,6 +60,29 @@ def test_a_folder_goes_where_its_work_ends_in_an_error(tmp_path: Path) -> None:
     with pytest.raises(JobCanceled), WorkFolders(tmp_path).new("segment"):
         raise JobCanceled("it was canceled")
     assert left(tmp_path) == []
+
+
+def test_a_full_disk_is_the_machines_fault_and_is_told_with_the_cure(tmp_path: Path) -> None:
+    wanted = rf"^segment: no room in {tmp_path}/work .*: \d+\.\d GB free; give .* FARM_CACHE_DIR"
+    with pytest.raises(MachineFault, match=wanted), WorkFolders(tmp_path).new("segment") as folder:
+        raise OSError(errno.ENOSPC, "No space left on device", str(folder / "film.mp4"))
+    assert left(tmp_path) == []
+
+
+def test_a_cache_that_can_not_be_made_on_a_full_disk_is_the_machines_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path, **_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", full)
+    with pytest.raises(MachineFault, match=f"no room in {tmp_path} "), WorkFolders(tmp_path / "cache").new("segment"):
+        pass
+
+
+def test_an_error_of_the_work_that_is_not_the_machines_stays_what_it_is(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError), WorkFolders(tmp_path).new("segment") as folder:
+        (folder / "absent").read_bytes()
 
 
 def test_a_living_owners_folder_stays_and_a_killed_ones_is_cleared(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -23,7 +24,7 @@ from farm.contract.messages import Manifest, Priority, Stage, TaskId, TaskMessag
 from farm.contract.spec import Codec
 from farm.contract.states import JobState, TaskState
 from farm.coordinator.advance import Coordinator
-from farm.coordinator.assembly import assemble_job
+from farm.coordinator.assembly import SLOW_DISK_BYTES_S, assemble_job
 from farm.coordinator.encoding import encode_job_segment
 from farm.coordinator.graph import ASSEMBLE_TASK, PLAN_TASK
 from farm.coordinator.picture import summary
@@ -33,7 +34,7 @@ from farm.measure import measure_job
 from farm.media import MediaCache
 from farm.segments import segments
 from farm.testing import MemoryStore
-from farm.video import encoder
+from farm.video import encoder, readback
 from farm.video.profiles import Profile
 
 FRAMES = 110
@@ -159,6 +160,31 @@ def test_a_film_is_made_also_where_its_sound_can_not_be(tmp_path: Path) -> None:
     film = json.loads(bench.store.get(keys.output(bench.job, "report.json")))["film"]
     assert film["sound_tracks"] == 0
     assert ["left out" in notice for notice in film["notices"]] == [True]
+
+
+def test_a_film_is_made_also_where_its_sound_is_out_of_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    clip = synthetic.pan((96, 64), 12, 2.0)
+    bench = Bench(paint_job(memory_farm(tmp_path), clip, tmp_path, suffix=".mkv", audio="pcm_s16le"), tmp_path)
+    monkeypatch.setattr(readback, "_sound_slack_us", lambda _streams: -1)
+    bench.work()
+    assert bench.state == (JobState.SUCCEEDED, "")
+    notices = json.loads(bench.store.get(keys.output(bench.job, "report.json")))["film"]["notices"]
+    assert [notice[:13] for notice in notices] == ["sound track 1", "sound track 0", "sound track 0"]
+
+
+def test_a_film_is_given_time_to_be_closed_by_its_size(
+    painted: PaintedJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bench, limits_s, slow = Bench(painted, tmp_path), [], Run.slow
+
+    def heard(run: Run, limit_s: float) -> AbstractContextManager[None]:
+        limits_s.append(limit_s)
+        return slow(run, limit_s)
+
+    monkeypatch.setattr(Run, "slow", heard)
+    bench.work()
+    (limit_s,) = limits_s
+    assert 0 < limit_s * SLOW_DISK_BYTES_S <= len(bench.film)  # FFmpeg still has in hand the most of so small a one
 
 
 def test_a_finished_film_does_not_need_its_segments(painted: PaintedJob, tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from farm import video
-from farm.contract.errors import InvalidParameter
+from farm.contract.errors import InvalidClip, InvalidParameter
 
 
 @pytest.mark.parametrize(
@@ -36,3 +36,31 @@ def test_sides_are_even_and_at_least_16(width, height, size_px):
 def test_sizes_out_of_range_are_refused(size_px):
     with pytest.raises(InvalidParameter, match=f"--size {size_px} is outside its range"):
         video.frame_size(100, 100, size_px)
+
+
+LIMIT = 8192 * 8192
+
+
+@pytest.mark.parametrize(
+    ("shown", "size_px", "pixels", "painted", "most"),
+    [
+        ((32_768, 16), None, LIMIT, "32768×16", 8192),  # 2048×16 at 16:1
+        ((131_072, 8192), None, LIMIT, "131072×8192", 8192),  # 8192×8192 at 16:1
+        ((512, 16_384), None, LIMIT, "512×16384", 8192),
+        ((1000, 1000), None, 640 * 480, "1000×1000", 554),  # 554² = 306916 ≤ 307200 < 556²
+        ((1000, 500), 2000, 10**6, "2000×1000", 1412),  # 1412 × 706 = 996872, 1414 × 708 = 1001112
+        ((32_768, 16), None, 256, "32768×16", 16),
+    ],
+)
+def test_a_film_too_large_is_refused_with_the_size_that_goes(shown, size_px, pixels, painted, most):
+    why = (
+        f"a.mkv would be painted at {painted}, more than 8192 px a side or {pixels} pixels; give --size {most} or less"
+    )
+    with pytest.raises(InvalidClip, match=f"^{why}$"):
+        video.painted_size("a.mkv", shown, size_px, pixels)
+    assert max(video.painted_size("a.mkv", shown, most, pixels)) == most
+
+
+def test_a_film_of_the_most_pixels_is_painted():
+    assert video.painted_size("a.mkv", (8192, 8192), None, LIMIT) == (8192, 8192)
+    assert video.painted_size("a.mkv", (97, 63), None, 96 * 64) == (96, 64)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from fractions import Fraction
 from itertools import accumulate, pairwise
@@ -41,7 +43,7 @@ def written(folder: Path, clip: Clip, codec: Codec, joins: tuple[int, ...]) -> P
     film = folder / f"film{output.suffix}"
     size = video.frame_size(index.width, index.height, None)
     write_film(film, pictures(FRAMES, size), index, clip.path, output, joins)
-    video.read_back(film, index, size)
+    assert video.read_back(film, index, size) == ()
     return film
 
 
@@ -143,7 +145,7 @@ def test_frames_that_fall_into_one_tick_of_the_container_are_shown_one_after_the
     assert index.pts == CROWDED
     film = tmp_path / f"film{output.suffix}"
     info = write_film(film, pictures(len(CROWDED)), index, clip.path, output, joins)
-    video.read_back(film, index, (96, 64))
+    assert video.read_back(film, index, (96, 64)) == ()
     found = video.index(film)
     times = [pts * found.seconds_per_tick for pts in found.pts]
     if codec is not Codec.FFV1:
@@ -230,6 +232,26 @@ def test_a_film_with_a_segment_missing_or_too_many_is_refused_and_leaves_nothing
         with pytest.raises(FilmMismatch, match=why):
             join(tmp_path, clip, index, wrong)
     assert not list(tmp_path.glob("film*"))
+
+
+def test_who_joins_hears_when_the_film_is_rewritten_to_be_closed(
+    tmp_path: Path, parts: tuple[Clip, video.FrameIndex, list[Path]]
+) -> None:
+    clip, index, files = parts
+    film, heard = tmp_path / "film.mp4", []
+
+    @contextmanager
+    def closing(size_bytes: int) -> Iterator[None]:
+        part = film.with_name(film.name + ".part")
+        before = part.read_bytes()
+        yield
+        heard.append((size_bytes, b"moov" in before, b"moov" in part.read_bytes()))
+
+    how = {"index": index, "source": clip.path, "output": Output(), "reorder_frames": 2}
+    video.join_segments(film, files, **how, closing=closing)
+    ((size_bytes, *index_there),) = heard
+    assert index_there == [False, True]
+    assert 0 < size_bytes <= film.stat().st_size
 
 
 def test_segments_of_other_settings_are_refused(

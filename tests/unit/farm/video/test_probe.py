@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
+
 import av
 import cv2
 import pytest
@@ -35,6 +37,13 @@ def test_a_clip_is_described(clip_of):
 
 def test_a_turn_is_told_clockwise(clip_of):
     assert video.probe(clip_of("turned").path).rotation_deg == 270  # made with 90 counter-clockwise
+
+
+def test_a_small_clip_of_wide_pixels_is_refused_unless_it_is_painted_smaller(tmp_path):
+    path = make_clip(tmp_path / "a.mp4", frames=2, size=(2048, 16), pixel_aspect=Fraction(16)).path
+    with pytest.raises(InvalidClip, match=r"a.mp4 would be painted at 32768×16, .*; give --size 8192 or less$"):
+        video.check(path)
+    assert video.check(path, 8192).width == 32_768
 
 
 def test_an_mp4_cut_in_its_pictures_is_refused_with_the_frames_it_has(clip_of, tmp_path):

@@ -11,6 +11,7 @@ from clips import make_clip
 from farm import video
 from farm.contract.codec import from_json, to_json
 from farm.contract.errors import InvalidClip, UnknownVersion
+from farm.video.stamps import Stamps
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -78,6 +79,54 @@ def test_a_recording_with_an_arbitrary_clock_gets_an_origin(tmp_path):
     index = video.index(clip.path)
     assert index.film_pts[0] == 0
     assert index.pts[0] == 90_000 * 3600
+
+
+@pytest.mark.parametrize(
+    ("suffix", "how", "to_s"),
+    [
+        ("mpg", {"codec": "mpeg2video", "time_base": Fraction(1, 25), "audio": "mp2"}, 0.54),
+        ("vob", {"codec": "mpeg2video", "time_base": Fraction(1, 25)}, 0.54),
+        ("ts", {"b_frames": 2, "start": 12_600}, 0.14),
+        ("mkv", {"b_frames": 2, "start": 140}, 0.14),
+    ],
+)
+def test_a_clip_whose_clock_starts_again_is_refused_in_one_line(tmp_path, suffix, how, to_s):
+    """Two clips of 40 frames strung together byte by byte, as DVD files are."""
+    clip, both = make_clip(tmp_path / f"a.{suffix}", frames=40, **how), tmp_path / f"both.{suffix}"
+    both.write_bytes(clip.path.read_bytes() * 2)
+    from_s = to_s + 39 / 25
+    why = rf"{both}: its clock jumps back at frame 40, from {from_s:.3f} s to {to_s:.3f} s; remux it \(ffmpeg [^\n]*$"
+    for look in (video.check, video.index):
+        with pytest.raises(InvalidClip, match=why) as caught:
+            look(both)
+        assert caught.value.path == str(both)
+
+
+def test_as_many_frames_out_of_order_as_damaged_clips_have_are_borne():
+    for wrong in ([50], [50] * 16, [*range(40, 50)], [99] * 60):
+        stamps = Stamps("a.mp4", Fraction(1, 100))
+        for pts in (*range(100), *wrong, None, *range(100, 200), *wrong[:16], 300):
+            stamps.add(pts)
+
+
+def test_a_clock_that_starts_again_for_more_frames_than_that_is_refused():
+    stamps = Stamps("a.mp4", Fraction(1, 100))
+    for pts in (*range(100), None, 50, 99, *range(60, 75)):
+        stamps.add(pts)
+    with pytest.raises(InvalidClip, match=r"at frame 101, from 0\.990 s to 0\.500 s"):
+        stamps.add(75)
+
+
+def test_packets_of_b_frames_are_in_order_by_their_dts():
+    stamps = Stamps("a.mp4", Fraction(1, 100))
+    for dts, pts in enumerate((0, 40, *range(1, 40))):
+        stamps.add(dts, pts)
+
+
+def test_packets_that_are_decoded_at_odd_times_and_shown_at_the_right_ones_are_borne():
+    stamps = Stamps("a.mp4", Fraction(1, 100))
+    for pts in range(40):
+        stamps.add(-pts, pts)
 
 
 def test_more_frames_than_the_limit_are_refused_in_one_line(clip_of):

@@ -64,6 +64,19 @@ def test_smoothness_counts_colour_more_than_lightness() -> None:
     assert chroma_metric(1) is None  # where lightness alone is painted
 
 
+def test_a_gpu_gets_its_smoothness_in_float64_and_the_picture_stays_float32() -> None:
+    on_cpu, on_gpu = chroma_metric(3), chroma_metric(3, "meta")
+    assert on_cpu is not None
+    assert on_gpu is not None
+    assert (on_cpu.dtype, on_gpu.dtype) == (torch.float32, torch.float64)
+    image = random64(1, 3, 6, 8).float().detach().requires_grad_()
+    wide, usual = tv_loss(image, on_cpu.double()), tv_loss(image, on_cpu)
+    assert wide.dtype == torch.float32
+    for each in (wide, usual):
+        torch.testing.assert_close(each, usual)
+        torch.testing.assert_close(*(torch.autograd.grad(loss, image, retain_graph=True)[0] for loss in (each, usual)))
+
+
 def test_the_temporal_loss_counts_only_what_the_mask_trusts() -> None:
     image, carried = tensor([[[[1.0, 1.0]]]]), tensor([[[[0.0, 0.5]]]])
     assert temporal_loss(image, carried, tensor([[[[0.0, 1.0]]]])).item() == pytest.approx(0.125)  # (0 + 0.25)/2
