@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from fractions import Fraction
 from itertools import islice, pairwise
 from pathlib import Path
 from typing import Any
 
+import av
+
 from farm import video
 from farm.contract.plan import FrameRange
-from farm.contract.spec import Output
+from farm.contract.spec import Codec, Output
 
 
 def write_segments(
@@ -40,3 +43,35 @@ def write_film(
         file.unlink()
     folder.rmdir()
     return info
+
+
+def film_of(
+    clip_path: Path,
+    folder: Path,
+    codec: Codec = Codec.H264,
+    size_wh: tuple[int, int] | None = None,
+    joins: Sequence[int] = (),
+    **more: Any,
+) -> tuple[Path, video.FrameIndex, video.FilmInfo]:
+    """The clip's own frames as a film, in segments that join at `joins`."""
+    output = Output(codec=codec, **more)
+    index = video.index(clip_path)
+    size = size_wh or video.frame_size(index.width, index.height, None)
+    film = folder / f"film{output.suffix}"
+    result = write_film(
+        film, video.decode(clip_path, index, 0, index.frame_count, size), index, clip_path, output, joins
+    )
+    return film, index, result
+
+
+def packets_of(path: Path, kind: str) -> list[tuple[Fraction, bytes]]:
+    """Times and bytes of the packets of a file's first track of a kind."""
+    with av.open(str(path)) as container:
+        stream = next(stream for stream in container.streams if stream.type == kind)
+        return [(packet.pts * packet.time_base, bytes(packet)) for packet in container.demux(stream) if packet.size]
+
+
+def times_of(path: Path) -> list[Fraction]:
+    """When each frame is shown, in seconds."""
+    index = video.index(path)
+    return [pts * index.seconds_per_tick for pts in index.pts]

@@ -133,6 +133,8 @@ def fetch(
     from farm.client import Farm
 
     chosen = chosen_job(Farm.from_settings(), job)
+    if frames:
+        check_folder(frames)
     fetched: dict[str, Any] = {"job": chosen.name}
     if output or codec or crf or not (contact or report or plot or frames):
         wanted = _wanted(chosen, codec, crf)
@@ -175,7 +177,6 @@ def _encode(job: Job, target: str, output: Output) -> str:
 def _fetch_frames(job: Job, folder: str) -> str:
     from farm.cli.transfer import Transfer
 
-    check_folder(folder)
     with Transfer("fetching", "frames") as transfer:
         path = job.fetch_frames(folder, transfer.show)
     say(f"frames: {path}")
@@ -256,12 +257,18 @@ def retry(job: JobToChange = None, *, as_json: AsJson = False) -> None:
     """Try again what failed of a job, and only that."""
     from farm.client import Farm
 
-    chosen = job_to_change(Farm.from_settings(), job, {JobState.FAILED}, "tried again")
+    chosen = job_to_change(Farm.from_settings(), job, JOB_LIVE | {JobState.FAILED}, "tried again", _has_failed)
     before = chosen.status()
     after = chosen.retry()
     if not before.failed_tasks and before.state is not JobState.FAILED:
         say(f"nothing of {after.job} failed: it is {after.state}")
     _put_after(after, as_json)
+
+
+def _has_failed(job: Job) -> bool:
+    """Whether a retry would do anything: also a job that goes on may have tasks that failed."""
+    status = job.status()
+    return status.state is JobState.FAILED or status.failed_tasks > 0
 
 
 def resume(job: JobToChange = None, *, as_json: AsJson = False) -> None:

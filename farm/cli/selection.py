@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -45,14 +45,20 @@ def chosen_job(farm: Farm, name: str | None) -> Job:
     return farm.job(records[0].job)
 
 
-def job_to_change(farm: Farm, name: str | None, states: Collection[JobState], what: str) -> Job:
+def job_to_change(
+    farm: Farm,
+    name: str | None,
+    states: Collection[JobState],
+    what: str,
+    also: Callable[[Job], bool] = lambda _job: True,
+) -> Job:
     """As `chosen_job`; but without a name the one job in these states, not the newest, which may be a colleague's.
 
-    InvalidInput where it could be several; `what`: what is done to it, as "canceled".
+    InvalidInput where it could be several; `what`: what is done to it, as "canceled"; `also`: what else must be so.
     """
     if name is not None:
         return farm.job(name)
-    jobs = [record.job for record in farm.ledger.jobs() if record.state in states]
+    jobs = [record.job for record in farm.ledger.jobs(states) if also(farm.job(record.job))]
     if len(jobs) > 1:
         shown = ", ".join(jobs[:SHOWN]) + (" …" if len(jobs) > SHOWN else "")
         raise InvalidInput(f"{len(jobs)} jobs can be {what}; name one of {shown}", value=jobs)

@@ -40,9 +40,10 @@ def machine_fault(error: FFmpegError | OSError, what: str, part: Path) -> Machin
     if error.errno in _NO_ROOM:
         folder = next(parent for parent in part.parents if parent.exists())
         free_gb = shutil.disk_usage(folder).free / 1e9
-        why = f"no room in {folder} ({why}): {free_gb:.1f} GB free; give the coordinator's FARM_CACHE_DIR more disk"
+        cure = "give that place more disk, or a coordinator another FARM_CACHE_DIR"
+        why = f"no room in {folder} ({why}): {free_gb:.1f} GB free; {cure}"
     elif error.errno in _NO_MEMORY:
-        why = f"no memory ({why}); give the coordinator more"
+        why = f"no memory ({why}); give this process more"
     else:
         why = f"{_file(error, part)}: {why}; check the disk it is on, or choose another FARM_CACHE_DIR"
     return MachineFault(f"{what}: {why}", path=str(part), errno=error.errno)
