@@ -2,7 +2,8 @@
 
 Everything counts frames, not seconds, so a variable frame rate changes nothing. PySceneDetect's AdaptiveDetector holds
 a frame's change against that of its neighbours: a fast pan is no cut, and a fade to black and back is none either. So
-frames that show nothing are watched for, too: with the last of them, where a picture comes after, a shot begins.
+frames that show nothing are watched for, too: with the last of them, where a picture comes after, a shot begins; so
+what a film begins with is a shot of its own, if it shows nothing for as long as a shot is.
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ class CutDetector:
         found = set(self._cuts)
         for fade in self._fades.all():
             found -= set(range(fade.start, fade.stop + self._min_shot_frames))
-            if fade.cut is None:
+            if not fade.cut:
                 continue
             last = max(cut for cut in (0, *found) if cut < fade.cut)
             found |= {fade.cut} if fade.cut - last >= self._min_shot_frames else set()
@@ -59,8 +60,7 @@ class CutDetector:
 
 
 class _Fade(NamedTuple):
-    """Frames `[start, stop)` that show little, nothing in between; `cut`: the last of those, if a picture follows one
-    before them."""
+    """Frames `[start, stop)` that show little, nothing in between; `cut`: the last of those, if a picture follows."""
 
     start: int
     stop: int
@@ -80,11 +80,14 @@ class _Fades:
         """Frame `number`, each in order."""
         if blank(gray):
             self._first, self._blank = number if self._first is None else self._first, number
-        elif contrast(gray) >= SHOWS:
-            if self._first is not None:
-                stop, cut = min(number, self._blank + FADE_FRAMES), None if self._shown is None else self._blank
-                self._found.append(_Fade(self._begins(self._first), stop, cut))
-            self._shown, self._first = number, None
+            return
+        shows = contrast(gray) >= SHOWS
+        if self._first is not None and (shows or number > self._blank + FADE_FRAMES):  # by then, it is but dim
+            stop = min(number, self._blank + FADE_FRAMES)
+            self._found.append(_Fade(self._begins(self._first), stop, self._blank))
+            self._first = None
+        if shows:
+            self._shown = number
 
     def all(self) -> list[_Fade]:
         """Those so far; one that the clip ends in, too."""

@@ -34,7 +34,7 @@ from farm.png import png_bytes
 from worker.engine import Carried, Frame, Machine, OnStep, Painted, StepProgress, carry_far
 from worker.engine.approach import APPROACH_FRAMES, Approach, approach, departing
 from worker.engine.blend import mixed
-from worker.engine.fade import Opening, opening
+from worker.engine.fade import Opening, fade_frames, opening
 from worker.engine.flow import Motion, carry_along, motion_between
 from worker.engine.machine import spread
 from worker.engine.palette import kept_colors
@@ -298,15 +298,16 @@ def _first(run: Run, studio: Studio, start: int) -> Painted:
 
 def _opening(run: Run, clip: Clip, start: int, machine: Machine) -> Opening | None:
     shot = next(item for item in run.plan.shots if item.start <= start < item.stop)
-    source = _timed(run, clip.frames(start, min(shot.stop, start + OPENING_FRAMES)))
 
-    def checked() -> Iterator[Frame]:
-        for content in source:
+    def source(stop: int) -> Iterator[Frame]:
+        for content in _timed(run, clip.frames(start, stop)):
             run.check()
             yield content
 
+    method = run.spec.params.flow
     with run.span("flow"):
-        return opening(checked(), run.spec.params.flow, machine)
+        frames = fade_frames(source(min(shot.stop, start + OPENING_FRAMES)), method)
+        return opening(source(start + frames + 1), method, machine) if frames else None
 
 
 def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:

@@ -7,25 +7,35 @@ back to the shot's beginning.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import chain, pairwise
+from itertools import pairwise
 
+import cv2
 import numpy as np
 
 from farm.contract.params import FlowMethod
-from farm.motion import LEAST_CONTRAST, Trust, blank, contrast, flow_pair, inside, luma, round_trip
+from farm.motion import LEAST_CONTRAST, Gray, Trust, blank, contrast, flow_pair, inside, luma, round_trip
 from worker.engine.flow import Carried, Motion, carried_by, composed
 from worker.engine.machine import ONE_CORE, Machine, spread
 from worker.engine.pixels import Flow, Frame
 from worker.engine.warp import sampled
 
-STEADY = 1.06
-"""Growth of contrast in one frame up to which a shot does not fade in. What moves fast through a steady one makes its
-contrast grow by up to 1.05."""
-FADE_FRAMES = 64
+LOOK_PX = 160
+"""Longer side of the pictures in which a fade is looked for."""
+LOOK_FRAMES, RISE = 12, 1.15
+"""A shot fades in as long as contrast has grown that much over so many frames. What moves fast through a steady one
+makes it grow by up to 1.12, as far as that can be told from light."""
+THERE = 1.06
+"""How much more contrast may come after the frame in which a shot counts as there."""
+FADE_FRAMES = 120
 """Most frames of a fade that are looked at; what shows nothing at all before it does not count."""
+ENOUGH = 0.1
+"""Share of a picture whose motion must be trusted to measure growth by it."""
+SMOOTH_PX = 2.0
+"""Spread of the window light is compared in: noise is no contrast."""
+LEAST_GROWTH = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,43 +55,70 @@ class Opening:
         return carried_by(painted, self.flow_sl, self.trusted & inside(self.flow_sl), machine)
 
 
-def opening(
-    contents: Iterator[Frame], method: FlowMethod = FlowMethod.DIS, machine: Machine = ONE_CORE
-) -> Opening | None:
-    """How the shot `contents` fades in; None where it does not, or shows nothing at all."""
-    first = shown = next(contents)
-    flow, trust = np.zeros((*first.shape[:2], 2), np.float32), np.ones(first.shape[:2], np.bool_)
-    frames = 0
+def fade_frames(contents: Iterator[Frame], method: FlowMethod = FlowMethod.DIS) -> int:
+    """How many frames after its first the shot `contents` is there; 0 where it does not fade in, or shows nothing."""
+    first, levels = 0, [1.0]  # the first frame that shows something, and contrast since, as shares of its own
+    before = _small(next(contents))
+    for number, content in enumerate(contents, start=1):
+        now = _small(content)
+        if blank(before):
+            first = number
+        elif blank(now):
+            break
+        else:
+            levels.append(levels[-1] * _growth(before, now, method))
+            if len(levels) > FADE_FRAMES or (
+                len(levels) > LOOK_FRAMES and levels[-1] <= RISE * levels[-1 - LOOK_FRAMES]
+            ):
+                break
+        before = now
+    if blank(before) and len(levels) == 1:
+        return 0
+    if max(levels) <= RISE:
+        return first
+    return first + next(number for number, level in enumerate(levels) if level * THERE >= max(levels))
 
-    def step(pair: tuple[Frame, Frame]) -> tuple[Frame, Motion | None]:
+
+def opening(contents: Iterable[Frame], method: FlowMethod = FlowMethod.DIS, machine: Machine = ONE_CORE) -> Opening:
+    """The last of `contents` as the frame in which their shot is there, and the way from it to the first."""
+    shown, frames, way = None, 0, None
+
+    def step(pair: tuple[Frame, Frame]) -> tuple[Frame, Motion]:
         return pair[1], _way(*pair, method)
 
-    with closing(spread(step, _brighter(first, contents), machine.threads)) as steps:
-        for now, motion in steps:
-            if motion is None:
-                break
-            trust &= sampled(motion.trusted.astype(np.float32), flow) > 0.5
-            flow = composed(flow, motion.flow_ba)
-            shown, frames = now, frames + 1
-    return Opening(frames, shown, flow, trust) if frames and not blank(luma(shown)) else None
+    with closing(spread(step, pairwise(contents), machine.threads)) as steps:
+        for frames, (shown, motion) in enumerate(steps, start=1):
+            trust, flow = motion.trusted, motion.flow_ba
+            if way is not None:
+                trust = way.trusted & (sampled(trust.astype(np.float32), way.flow_ba) > 0.5)
+                flow = composed(way.flow_ba, flow)
+            way = Motion(flow, trust)
+    assert shown is not None and way is not None, "a fade has two frames or more"
+    return Opening(frames, shown, way.flow_ba, way.trusted)
 
 
-def _brighter(first: Frame, contents: Iterator[Frame]) -> Iterator[tuple[Frame, Frame]]:
-    """Pairs of frames, as long as the second shows more than the first, or the first nothing."""
-    seen = 0
-    for before, now in pairwise(chain([first], contents)):
-        one, other = contrast(luma(before)), contrast(luma(now))
-        if one >= LEAST_CONTRAST:
-            if seen == FADE_FRAMES or other <= STEADY * one:
-                return
-            seen += 1
-        yield before, now
+def _small(content: Frame) -> Gray:
+    height, width = content.shape[:2]
+    by = min(1.0, LOOK_PX / max(height, width))
+    size = max(1, round(width * by)), max(1, round(height * by))
+    return luma(np.asarray(cv2.resize(content, size, interpolation=cv2.INTER_AREA), dtype=np.uint8))
 
 
-def _way(before: Frame, now: Frame, method: FlowMethod) -> Motion | None:
-    """The motion from `now` back to `before`, on the pixels of `before`; None where what both show does not grow."""
-    one, other = luma(before), luma(now)
-    back, forth = flow_pair(one, other, method)
-    if not blank(one) and contrast(other) <= STEADY * contrast(sampled(one.astype(np.float32), back).astype(np.uint8)):
-        return None
+def _growth(before: Gray, now: Gray, method: FlowMethod) -> float:
+    """How many times more contrast `now` has than `before`, in what both show.
+
+    The slope of the one against the other: what moves in or out of the picture, or is seen more sharply, has no say.
+    """
+    back, forth = flow_pair(before, now, method)
+    carried = sampled(before.astype(np.float32), back)
+    trusted = round_trip(back, forth)
+    one, other = (cv2.GaussianBlur(plane, (0, 0), SMOOTH_PX)[trusted] for plane in (carried, now.astype(np.float32)))
+    if trusted.mean() < ENOUGH or one.std() < LEAST_CONTRAST:
+        return contrast(now) / max(LEAST_CONTRAST, contrast(np.rint(carried).astype(np.uint8)))
+    return max(LEAST_GROWTH, float(np.cov(one, other)[0, 1] / one.var(ddof=1)))
+
+
+def _way(before: Frame, now: Frame, method: FlowMethod) -> Motion:
+    """The motion from `now` back to `before`, on the pixels of `before`."""
+    back, forth = flow_pair(luma(before), luma(now), method)
     return Motion(forth, round_trip(forth, back))

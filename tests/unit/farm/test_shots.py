@@ -11,7 +11,8 @@ from awkward import REAL_CLIPS
 from clips import make_clip, picture, pictures
 
 from farm import video
-from farm.shots import MIN_SHOT_FRAMES, CutDetector, find_cuts
+from farm.motion import LEAST_CONTRAST, contrast, luma
+from farm.shots import MIN_SHOT_FRAMES, SHOWS, CutDetector, find_cuts
 
 
 @pytest.mark.parametrize("cuts", [(), (12,), (10, 30), (8, 16, 24, 32, 40)])
@@ -75,11 +76,25 @@ def test_flashes_in_the_dark_are_no_shots_of_their_own():
     assert min(later - earlier for earlier, later in pairwise([0, *cuts])) >= MIN_SHOT_FRAMES
 
 
-@pytest.mark.parametrize("empty", [1, 10])
+@pytest.mark.parametrize("empty", [1, MIN_SHOT_FRAMES - 3])
 @pytest.mark.parametrize("fade", [1, 10, 40])
 def test_a_clip_that_fades_in_at_its_beginning_and_out_at_its_end_is_one_shot(fade: int, empty: int):
     nothing = [0.0] * empty
-    assert find_cuts(faded(0, [*nothing, *down(fade)[::-1], *down(fade), *nothing])) == ()
+    assert find_cuts(faded(0, [*nothing, *down(fade)[::-1][1:], *down(fade), *[0.0] * 30])) == ()
+
+
+@pytest.mark.parametrize("empty", [MIN_SHOT_FRAMES + 1, 300])
+def test_a_film_that_shows_nothing_at_first_has_its_first_picture_in_a_shot_of_its_own(empty: int):
+    """Painted on from black frames, it would be covered by what was painted on those."""
+    assert find_cuts(faded(0, [*[0.0] * empty, *[1.0] * 20])) == (empty - 1,)
+
+
+@pytest.mark.parametrize("levels", [(0.1, 1.0), (1.0, 0.1)], ids=["before it", "after it"])
+def test_a_dim_picture_and_a_bright_one_are_parted_by_black_frames(levels: tuple[float, float]):
+    dim = faded(0, [min(levels)] * 40)[0]
+    assert LEAST_CONTRAST < contrast(luma(dim)) < SHOWS
+    films = [faded(scene, [level] * 40) for scene, level in enumerate(levels)]
+    assert find_cuts([*films[0], *faded(0, [0.0] * 6), *films[1]]) == (45,)
 
 
 def test_cuts_of_a_film_in_the_dark_are_kept_beside_its_fades():
