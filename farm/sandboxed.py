@@ -76,15 +76,18 @@ def _limits(request: Request) -> Limits:
 
 
 def _picture(request: Request) -> NDArray[np.uint8]:
-    """(H, W, 3) uint8 sRGB; OpenCV refuses by `OPENCV_IO_MAX_IMAGE_PIXELS` before it allocates."""
+    """(H, W, 3) uint8 sRGB, on white where it can be seen through.
+
+    OpenCV refuses by `OPENCV_IO_MAX_IMAGE_PIXELS` before it allocates.
+    """
     import cv2
 
     from farm.contract.errors import CorruptObject
-    from farm.png import png_read
+    from farm.png import png_read_on_white
 
     path, data = request.path, Path(request.path).read_bytes()
     try:
-        return png_read(data)
+        return png_read_on_white(data)
     except CorruptObject as error:
         raise InvalidStyle(f"{path}: not a picture that can be read; give a PNG or JPEG") from error
     except cv2.error as error:

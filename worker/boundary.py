@@ -42,6 +42,9 @@ def blend_boundary(run: Run, studio: Studio) -> Outcome:
         if first == window.start - 2:
             before_last = reader.frame(final.stored(first))
             usual = usual_disagreement(carry_along(before_last, next(motions), studio.machine), last)
+        elif len(window) > 1:  # a chunk of one frame, the first of its shot, has no pair: the later chunk has one
+            one, other = (_painted(reader, boundary, number).frame for number in (window.start, window.start + 1))
+            usual = usual_disagreement(carry_along(one, motion((contents[1], contents[2])), studio.machine), other)
         for number, now, moved in zip(
             range(window.start, window.stop), contents[window.start - first :], motions, strict=True
         ):

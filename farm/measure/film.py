@@ -20,6 +20,7 @@ from farm.motion import Frame, Trust
 
 MAX_SIDE_PX = 640
 """Larger films are measured at this longer side: the time it takes to find motion grows with the pixels."""
+MIN_SIDE_PX = 16
 UNBLENDED_WINDOW_FRAMES = 6
 """Length of a boundary's window where no blend gives it one."""
 THREADS = 2
@@ -194,9 +195,13 @@ def film_report(
 
 
 def measured_size(size_hw: tuple[int, int], judge: str) -> tuple[int, int]:
-    """The size a film is measured at: its own, or, where flow is estimated, its longer side `MAX_SIDE_PX`."""
+    """The size a film is measured at: its own, or, where flow is estimated, its longer side `MAX_SIDE_PX`.
+
+    A ribbon keeps `MIN_SIDE_PX` of its shorter side: of less, no motion can be told.
+    """
     scale = 1.0 if judge == EXACT else min(1.0, MAX_SIDE_PX / max(size_hw))
-    return max(1, round(size_hw[0] * scale)), max(1, round(size_hw[1] * scale))
+    height, width = (max(min(side, MIN_SIDE_PX), round(side * scale)) for side in size_hw)
+    return height, width
 
 
 def seam_windows(plan: Plan) -> tuple[FrameRange, ...]:

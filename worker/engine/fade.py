@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import cv2
 import numpy as np
@@ -81,20 +81,20 @@ def fade_frames(contents: Iterator[Frame], method: FlowMethod = FlowMethod.DIS) 
 
 def opening(contents: Iterable[Frame], method: FlowMethod = FlowMethod.DIS, machine: Machine = ONE_CORE) -> Opening:
     """The last of `contents` as the frame in which their shot is there, and the way from it to the first."""
-    shown, frames, way = None, 0, None
+    source = iter(contents)
+    first = shown = next(source)
+    flow, trust = np.zeros((*first.shape[:2], 2), np.float32), np.ones(first.shape[:2], np.bool_)
+    frames = 0
 
     def step(pair: tuple[Frame, Frame]) -> tuple[Frame, Motion]:
         return pair[1], _way(*pair, method)
 
-    with closing(spread(step, pairwise(contents), machine.threads)) as steps:
-        for frames, (shown, motion) in enumerate(steps, start=1):
-            trust, flow = motion.trusted, motion.flow_ba
-            if way is not None:
-                trust = way.trusted & (sampled(trust.astype(np.float32), way.flow_ba) > 0.5)
-                flow = composed(way.flow_ba, flow)
-            way = Motion(flow, trust)
-    assert shown is not None and way is not None, "a fade has two frames or more"
-    return Opening(frames, shown, way.flow_ba, way.trusted)
+    with closing(spread(step, pairwise(chain([first], source)), machine.threads)) as steps:
+        for now, motion in steps:
+            trust &= sampled(motion.trusted.astype(np.float32), flow) > 0.5
+            flow = composed(flow, motion.flow_ba)
+            shown, frames = now, frames + 1
+    return Opening(frames, shown, flow, trust)
 
 
 def _small(content: Frame) -> Gray:

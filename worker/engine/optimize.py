@@ -36,14 +36,14 @@ def optimized(
 ) -> tuple[Tensor, Tensor]:
     """The image after `steps` steps, `(1, 3, H, W) float32 [0, 1]`, and the last step's loss terms.
 
-    `pace`, `(1, 1, H, W) float32 [0, 1]`: share of each of Adam's steps a place takes; the whole if not given.
+    `pace`, `(1, 1, H, W) float32 [0, 1]`: share of each step a place takes; the whole if not given.
     `after_step` is called with the number of steps done, from 1; what it raises ends the work at once.
     The last step is always at the first of the phases: losses compare, however many steps led to them.
     """
     # Rows of pixels stay whole in memory: the optimiser's passes over the image then run along them.
     pixels = image_bchw.detach().clone(memory_format=torch.contiguous_format).requires_grad_()
     adam = optimizer is Optimizer.ADAM
-    step = _adam(pixels, objective, learning_rate, steps, pace) if adam else _lbfgs(pixels, objective)
+    step = _adam(pixels, objective, learning_rate, steps, pace) if adam else _lbfgs(pixels, objective, pace)
     with torch.no_grad():
         terms = objective.terms(pixels) if steps == 0 else torch.zeros(0)
     for done in range(1, steps + 1):
@@ -87,9 +87,12 @@ def decay(step: int, steps: int) -> float:
     return FINAL_RATE + (1 - FINAL_RATE) * 0.5 * (1 + math.cos(math.pi * turn))
 
 
-def _lbfgs(pixels: Tensor, objective: Objective) -> Callable[[int], Tensor]:
+def _lbfgs(pixels: Tensor, objective: Objective, pace: Tensor | None) -> Callable[[int], Tensor]:
+    """On variables of which a place moves by its share, so that the line search finds what it expects."""
+    start, share = pixels.detach().clone(), torch.ones_like(pixels) if pace is None else pace
+    moved = torch.zeros_like(start, requires_grad=True)
     lbfgs = torch.optim.LBFGS(
-        [pixels],
+        [moved],
         max_iter=1,
         max_eval=LBFGS_EVALUATIONS,
         history_size=LBFGS_HISTORY,
@@ -97,12 +100,20 @@ def _lbfgs(pixels: Tensor, objective: Objective) -> Callable[[int], Tensor]:
     )
     last: list[Tensor] = []
 
+    @torch.no_grad()
+    def put() -> None:
+        pixels.copy_(start + share * moved)
+
     def closure() -> Tensor:
+        put()
         last[:] = [objective.descend(pixels)]
+        assert pixels.grad is not None
+        moved.grad = share * pixels.grad
         return last[0][-1]
 
     def step(_done: int) -> Tensor:
         lbfgs.step(closure)  # type: ignore[no-untyped-call]
+        put()
         return last[0]
 
     return step

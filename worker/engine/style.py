@@ -80,19 +80,25 @@ class StyleTargets:
 
 
 def style_tiles(style: Image, longer_px: int, scale: float) -> list[Image]:
-    """The style at `scale` times the size it has when its longer side is `longer_px`, in tiles no larger than that.
+    """The style at `scale` times the size it has when its longer side is `longer_px`, in tiles as large as that.
 
     A smaller one is mirrored until it fills one tile: a picture of a few pixels has no statistics in the deep layers.
-    A larger one is cut in tiles: memory does not grow with the scale, and what the borders do to the deep layers'
-    statistics, they do to the painting's, too.
+    A larger one is seen in tiles of the level's size, which overlap where it is no whole number of them: memory does
+    not grow with the scale, and what the borders do to the deep layers' statistics, they do to the painting's, too.
     """
     style_hw = (style.shape[0], style.shape[1])
     tile_hw = size_with_longer_side(style_hw, longer_px)
     scaled = resized(style, size_with_longer_side(style_hw, max(1, round(scale * longer_px))))
     missing = [(0, max(0, wanted - side)) for wanted, side in zip(tile_hw, scaled.shape, strict=False)]
     filled = np.pad(scaled, (*missing, (0, 0)), mode="symmetric")
-    count = math.ceil(scale)
-    return [tile for row in np.array_split(filled, count) for tile in np.array_split(row, count, axis=1)]
+    (tops, lefts), (height, width) = (_starts(filled, tile_hw, axis, math.ceil(scale)) for axis in (0, 1)), tile_hw
+    return [filled[top : top + height, left : left + width] for top in tops for left in lefts]
+
+
+def _starts(picture: Image, tile_hw: SizeHW, axis: int, count: int) -> list[int]:
+    """Where `count` tiles begin that are spread evenly over the picture."""
+    left_over = picture.shape[axis] - tile_hw[axis]
+    return [round(number * left_over / max(1, count - 1)) for number in range(count)]
 
 
 def weighted_mean(layers_by_item: Sequence[Sequence[Tensor]], shares: Sequence[float]) -> list[Tensor]:

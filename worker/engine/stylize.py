@@ -42,6 +42,8 @@ from worker.engine.style import StyleTargets
 
 COARSEST_PX = 80
 """No pyramid level's longer side is smaller: so the coarsest is 80 to 159 px whatever the frame's size."""
+NARROWEST_PX = 8
+"""Nor its shorter one: of less, VGG19's four poolings leave nothing."""
 COARSE_STEPS, FINE_STEPS = 4.0, 3.0
 """How many times as many steps a carried frame gets on its coarse levels and on its finest, where `BARE_FULL` or more
 of it is bare: bare places have but this frame's steps to become a painting. Coarse steps cost little, and set colours
@@ -209,9 +211,12 @@ class Painter:
     def _sizes(self, bare: float, *, carried: bool) -> list[SizeHW]:
         if bare < BARE_SHARE:
             return [self._size_hw]
-        sizes = pyramid_sizes(self._size_hw, self._params.pyramid)
-        # A frame too small for a coarse level is painted twice at its own size, so that bare places get their steps.
-        return sizes * 2 if carried and len(sizes) == 1 else sizes
+        if not carried:
+            return pyramid_sizes(self._size_hw, self._params.pyramid)
+        # Bare places get their steps on a coarse level, whatever the pyramid of first frames. A frame too small for one
+        # is painted twice at its own size.
+        sizes = pyramid_sizes(self._size_hw, max(2, self._params.pyramid))
+        return sizes * 2 if len(sizes) == 1 else sizes
 
     def _objective(self, content: Image, pull: Pull | None) -> Objective:
         height, width = content.shape[:2]
@@ -247,9 +252,11 @@ class Painter:
 def pyramid_sizes(size_hw: SizeHW, levels: int) -> list[SizeHW]:
     """The pyramid's sizes, coarse to fine: at most `levels`, each twice the last, the finest the frame itself."""
     sizes = [size_hw]
-    while len(sizes) < levels and max(size_hw) / 2 ** len(sizes) >= COARSEST_PX:
-        height, width = (max(1, round(side / 2 ** len(sizes))) for side in size_hw)
-        sizes.insert(0, (height, width))
+    while len(sizes) < levels:
+        height, width = (side / 2 ** len(sizes) for side in size_hw)
+        if max(height, width) < COARSEST_PX or min(height, width) < NARROWEST_PX:
+            break
+        sizes.insert(0, (round(height), round(width)))
     return sizes
 
 

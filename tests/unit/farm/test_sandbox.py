@@ -75,6 +75,20 @@ def test_a_picture_comes_back_pixel_for_pixel(settings: Settings, tmp_path: Path
     assert sandbox.check_picture(tmp_path / "a.png", settings) == (96, 64)
 
 
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16])
+def test_what_can_be_seen_through_in_a_picture_is_white(
+    kind: type[np.unsignedinteger], settings: Settings, tmp_path: Path
+) -> None:
+    """Its hidden pixels may have any colour, and nobody has seen it."""
+    most = np.iinfo(kind).max
+    bgra = np.full((8, 9, 4), (0, 0, most, 0), kind)
+    bgra[2:] = (most, 0, 0, most)
+    cv2.imwrite(str(tmp_path / "cut out.png"), bgra)
+    pixels = sandbox.read_picture(tmp_path / "cut out.png", settings)
+    assert (pixels[:2] == 255).all()
+    assert (pixels[2:] == (0, 0, 255)).all()
+
+
 def test_what_the_child_refuses_is_refused_in_its_words(clip: Path, settings: Settings, tmp_path: Path) -> None:
     cut = tmp_path / "cut.mp4"
     cut.write_bytes(clip.read_bytes()[:-200])

@@ -27,11 +27,14 @@ from farm.png import png_bytes, png_read
 from farm.settings import Settings
 from farm.store import PutResult
 from farm.testing import MemoryLedger, MemoryStore
+from worker.boundary import blend_boundary
 from worker.chunk import LEAD_FRAMES, paint_anchor, paint_chunk
 from worker.device import choose_device
-from worker.engine import Machine, carry, carry_far
+from worker.engine import Carried, Frame, Machine, carry, carry_far
 from worker.engine.approach import approach, departing
+from worker.engine.blend import blend_weight
 from worker.engine.fade import fade_frames, opening
+from worker.engine.pixels import Mask
 from worker.studio import Studio
 
 FRAMES, CHUNK, SIZE = 12, 6, (48, 32)
@@ -76,6 +79,9 @@ class Bench:
     folder: Path
     params: Params = PARAMS
     light: tuple[float, ...] = (1.0,) * FRAMES
+    cuts: tuple[int, ...] = ()
+    chunk_frames: int = CHUNK
+    blend_frames: int = 0
     store: Store = field(default_factory=Store)
     steps: dict[int, int] = field(default_factory=dict)  # that each frame takes
 
@@ -88,7 +94,12 @@ class Bench:
         source, style = self._put(clip.read_bytes(), ".mp4"), self._put(png_bytes(picture(0, (64, 48), 1)), ".png")
         spec = Spec("clip", source, (Style(style, "noise"),), size_px=48, params=self.params)
         index = video.index(clip)
-        self.job, self.plan = spec.job, make_plan(FRAMES, SIZE, (), CHUNK, 0, index.sha256, self.params.coherence)
+        self.job, self.plan = (
+            spec.job,
+            make_plan(
+                FRAMES, SIZE, self.cuts, self.chunk_frames, self.blend_frames, index.sha256, self.params.coherence
+            ),
+        )
         for key, value in (
             (keys.spec(self.job), spec),
             (keys.index(self.job), index),
@@ -98,9 +109,12 @@ class Bench:
         settings = Settings(home=self.folder, cache_dir=self.folder, device="cpu", threads=1)
         self.studio = Studio(settings, self.store, choose_device(settings))
         for chunk in self.plan.chunks:
-            done = paint_anchor(self.run(Stage.ANCHOR, chunk.start), self.studio)
-            manifest = Manifest(self.job, Stage.ANCHOR, chunk.start, 1, "worker", "cpu", 0.0, 1.0, done.frames)
-            self.store.put_once(keys.manifest(self.job, manifest.task), to_json(manifest))
+            self.leave(Stage.ANCHOR, chunk.start, paint_anchor(self.run(Stage.ANCHOR, chunk.start), self.studio))
+
+    def leave(self, stage: Stage, start: int, done: Outcome) -> None:
+        """What became of a task, for those that go on from it."""
+        manifest = Manifest(self.job, stage, start, 1, "worker", "cpu", 0.0, 1.0, done.frames)
+        self.store.put_once(keys.manifest(self.job, manifest.task), to_json(manifest))
 
     def _put(self, data: bytes, suffix: str) -> Media:
         media = Media(sha256_hex(data), suffix, len(data))
@@ -227,6 +241,25 @@ def test_a_shot_that_fades_in_is_painted_first_where_it_is_there(tmp_path: Path)
     assert bench.store.get(keys.anchor(bench.job, 0)) == png_bytes(first.frame)
     bench.store.delete([keys.anchor(bench.job, 0)])
     assert paint_anchor(run, bench.studio).frames[0].steps == painted.steps + first.steps
+
+
+def test_after_a_chunk_of_one_frame_only_what_disagrees_is_mixed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """There are no two frames in a row before the boundary that could tell how far paintings usually are apart."""
+    bench = Bench(tmp_path, cuts=(3,), chunk_frames=2, blend_frames=6)
+    assert [(chunk.start, chunk.stop) for chunk in bench.plan.chunks[:2]] == [(0, 1), (1, 3)]
+    for chunk in bench.plan.chunks[:2]:
+        bench.leave(Stage.STYLIZE, chunk.start, bench.paint(chunk.start)[0])
+    usual: list[float] = []
+
+    def noting(carried: Carried, painted: Frame, weight: float, apart: float) -> Mask:
+        usual.append(apart)
+        return blend_weight(carried, painted, weight, apart)
+
+    monkeypatch.setattr("worker.boundary.blend_weight", noting)
+    assert len(blend_boundary(bench.run(Stage.BLEND, 1), bench.studio).frames) == 2
+    assert usual[0] == usual[1] > 0
 
 
 def test_by_the_method_of_2015_every_frame_is_painted_by_itself_however_dark(tmp_path: Path) -> None:

@@ -273,6 +273,13 @@ def test_large_films_are_measured_at_640_px_and_say_so() -> None:
     assert measured_size((64, 640), "lucas-kanade") == (64, 640)
 
 
+def test_a_ribbon_is_measured() -> None:
+    frame = np.tile(textured((320, 192))[:16], (1, 16, 1))
+    report = measure_film([frame] * 2, [frame, frame])
+    assert (report.measured_width, report.measured_height) == (640, 16)
+    assert report.frames.error[1] == pytest.approx(0, abs=1e-6)
+
+
 def test_the_source_is_scaled_to_the_film() -> None:
     report = measure_film([textured((320, 192))] * 2, offset([0, 5]))
     assert (report.width, report.height) == SIZE

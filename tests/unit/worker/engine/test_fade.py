@@ -10,9 +10,9 @@ import pytest
 
 from farm.contract.params import FlowMethod
 from worker.engine import Frame, Machine
-from worker.engine.machine import ONE_CORE
 from worker.engine.fade import Opening, fade_frames, opening
 from worker.engine.flow import carry, carry_far
+from worker.engine.machine import ONE_CORE
 
 DARK, FADE, AFTER = 3, 8, 4
 THERE = DARK + FADE

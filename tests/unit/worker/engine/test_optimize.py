@@ -87,13 +87,16 @@ def test_the_rate_falls_from_one_to_the_final_rate() -> None:
     assert decay(1, 1) == pytest.approx(1)
 
 
-def test_a_place_without_pace_is_not_touched(content: torch.Tensor, objective: Objective) -> None:
+@pytest.mark.parametrize("optimizer", list(Optimizer))
+def test_a_place_without_pace_is_not_touched(optimizer: Optimizer, content: torch.Tensor, objective: Objective) -> None:
     pace = torch.zeros((1, 1, *content.shape[-2:]))
     pace[..., 32:] = 0.5
-    painted, _ = optimized(content, objective, steps=3, optimizer=Optimizer.ADAM, learning_rate=0.03, pace=pace)
+    painted, _ = optimized(content, objective, steps=3, optimizer=optimizer, learning_rate=0.03, pace=pace)
     assert torch.equal(painted[..., :32], content[..., :32])
     moved = (painted - content)[..., 32:].abs()
-    assert 0 < moved.max() <= 0.5 * 0.03 * 3 + 1e-6
+    assert moved.max() > 0
+    if optimizer is Optimizer.ADAM:
+        assert moved.max() <= 0.5 * 0.03 * 3 + 1e-6
 
 
 def test_half_the_pace_is_half_the_learning_rate(content: torch.Tensor, objective: Objective) -> None:

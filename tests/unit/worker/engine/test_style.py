@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -72,12 +74,26 @@ def test_a_small_style_is_mirrored_until_it_fills_the_level() -> None:
     assert np.array_equal(tile[16:32, :20], tile[15::-1, :20])
 
 
-@pytest.mark.parametrize("scale", [1.0, 1.5, 3.0, 4.0])
-def test_the_tiles_of_a_large_style_make_up_the_whole_and_none_is_larger_than_the_level(scale: float) -> None:
-    style = image_from_frame(np.random.default_rng(0).integers(0, 255, (40, 80, 3), dtype=np.uint8))
-    tiles = style_tiles(style, 80, scale)
-    assert sum(tile.shape[0] * tile.shape[1] for tile in tiles) == round(80 * scale) * round(40 * scale)
-    assert max(max(tile.shape[:2]) for tile in tiles) <= 80
+@pytest.mark.parametrize("scale", [1.0, 1.01, 1.5, 3.0, 4.0])
+def test_the_tiles_of_a_large_style_show_the_whole_and_each_is_as_large_as_the_level(scale: float) -> None:
+    height, width = 40, 80
+    across, down = (np.linspace(0, 1, side, dtype=np.float32) for side in (width, height))
+    places = np.dstack([*np.meshgrid(across, down), np.zeros((height, width), np.float32)])
+    tiles = style_tiles(places, width, scale)
+    assert {tile.shape for tile in tiles} == {(height, width, 3)}
+    assert len(tiles) == math.ceil(scale) ** 2
+    for axis, steps in ((0, round(scale * width)), (1, round(scale * height))):
+        seen = np.unique(np.concatenate([tile[..., axis].ravel() for tile in tiles]))
+        assert seen.min() == 0
+        assert seen.max() == 1
+        assert np.diff(seen).max() < 2.5 / steps, "nothing lies between two tiles"
+
+
+def test_a_style_a_little_larger_is_a_little_different(network: Network, texture: Frame) -> None:
+    def at(scale: float) -> list[Tensor]:
+        return StyleTargets(network, [(image_from_frame(texture), 1)], scale=scale, device="cpu").at((96, 96))
+
+    assert style_loss(at(1.01), at(1.0)) < 0.5 * style_loss(at(1.1), at(1.0))
 
 
 def test_the_mean_over_tiles_is_near_the_statistics_of_the_whole_where_borders_hardly_count(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -161,12 +162,30 @@ def test_a_still_needs_no_painter(texture: Frame, stripes: Frame) -> None:
         ((1080, 1920), 2, [(540, 960), (1080, 1920)]),
         ((54, 96), 6, [(54, 96)]),
         ((180, 320), 6, [(45, 80), (90, 160), (180, 320)]),
+        ((100, 1920), 6, [(12, 240), (25, 480), (50, 960), (100, 1920)]),  # a ribbon: 6 px are too few for VGG19
+        ((16, 1280), 6, [(8, 640), (16, 1280)]),
     ],
 )
-def test_the_coarsest_level_is_80_to_159_px_long(
+def test_the_coarsest_level_is_80_to_159_px_long_and_at_least_8_wide(
     size_hw: tuple[int, int], levels: int, sizes: list[tuple[int, int]]
 ) -> None:
     assert pyramid_sizes(size_hw, levels) == sizes
+
+
+def test_bare_places_are_painted_on_a_coarse_level_also_where_first_frames_have_but_one(
+    network: Network, stripes: Frame
+) -> None:
+    content = np.zeros((96, 160, 3), np.uint8)
+    steps: list[StepProgress] = []
+    bare = Carried(np.zeros((96, 160, 3), np.float32), np.zeros((96, 160), np.float32))
+    one = painter(network, stripes, content, Params(steps=1, steps_next=1, pyramid=1))
+    one.paint_still(content, on_step=steps.append)
+    assert [(step.level, step.levels) for step in steps] == [(1, 1)]
+    steps.clear()
+    with patch.object(one, "_objective", wraps=one._objective) as objectives:
+        one.paint_next(content, bare, on_step=steps.append)
+    assert {(step.level, step.levels) for step in steps} == {(1, 2), (2, 2)}
+    assert [call.args[0].shape[:2] for call in objectives.call_args_list] == [(48, 80), (96, 160)]
 
 
 def test_a_blended_frame_settles_where_it_was_mixed_and_nowhere_else(
