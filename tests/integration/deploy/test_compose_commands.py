@@ -304,14 +304,18 @@ def test_a_container_is_alive_while_its_executor_beats(
 ) -> None:
     url = f"redis://worker:{given['REDIS_WORKER_PASSWORD']}@127.0.0.1:{redis_process[1]}/0"
 
-    def alive(redis_url: str) -> int:
-        environ = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "FARM_REDIS_URL": redis_url}
-        command = [sys.executable, ROOT / "deploy/alive.py"]
+    def health(redis_url: str, *words: str) -> int:
+        environ = {
+            "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": str(ROOT), "FARM_REDIS_URL": redis_url
+        }  # fmt: skip
+        command = [sys.executable, ROOT / "deploy/alive.py", *words]
         return subprocess.run(command, env=environ, check=False, timeout=60).returncode
 
-    assert alive(url) == 1
+    assert (health(url), health(url, "--ready")) == (1, 1)
     info = WorkerInfo(name="w", host=socket.gethostname(), pid=1, device="cpu", queues=("stylize",))
     RedisLedger(url).heartbeat(info, ttl_s=30)
-    assert alive(url) == 0
-    # Redis down is not the executor's illness.
-    assert alive(re.sub(r":\d+/0", f":{free_ports(1)[0]}/0", url)) == 0
+    assert (health(url), health(url, "--ready")) == (0, 0)
+    # Redis down is not the executor's illness; but who never reached it has not started.
+    down = re.sub(r":\d+/0", f":{free_ports(1)[0]}/0", url)
+    assert (health(down), health(down, "--ready")) == (0, 1)
+    assert health(url.replace("worker:", "worker:x")) == 1
