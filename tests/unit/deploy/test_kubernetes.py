@@ -58,6 +58,11 @@ def container(name: str) -> dict[str, Any]:
     return dict(only)
 
 
+def gib(of: dict[str, Any]) -> int:
+    """A container's limit of memory."""
+    return int(of["resources"]["limits"]["memory"].removesuffix("Gi"))
+
+
 def environment(name: str) -> dict[str, Any]:
     return {item["name"]: item for item in container(name).get("env", [])}
 
@@ -213,6 +218,12 @@ def test_redis_is_started_as_in_compose() -> None:
     assert container("redis")["args"] == COMPOSE["redis"]["command"]
     assert container("redis")["command"] == COMPOSE["redis"]["entrypoint"]
     assert container("redis")["image"] == COMPOSE["redis"]["image"]
+
+
+def test_redis_refuses_long_before_its_container_is_killed() -> None:
+    words = container("redis")["args"]
+    most_mb = int(words[words.index("--maxmemory") + 1].removesuffix("mb"))
+    assert 2 * most_mb <= 1024 * gib(container("redis"))
 
 
 def test_seaweedfs_is_started_as_in_compose_but_for_what_takes_root() -> None:
