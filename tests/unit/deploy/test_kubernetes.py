@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from farm.coordinator.turns import POOL_PROCESSES
 from farm.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -218,6 +219,13 @@ def test_redis_is_started_as_in_compose() -> None:
     assert container("redis")["args"] == COMPOSE["redis"]["command"]
     assert container("redis")["command"] == COMPOSE["redis"]["entrypoint"]
     assert container("redis")["image"] == COMPOSE["redis"]["image"]
+
+
+def test_a_file_that_takes_all_it_may_does_not_have_the_coordinator_killed() -> None:
+    """Its decoders are refused memory by their own limit first, as many of them as there can be at once."""
+    given = dict(line.split("=", 1) for line in KUSTOMIZATION["configMapGenerator"][0]["literals"])
+    decode_gib = Settings.load({name: text for name, text in given.items() if "DECODE" in name}).decode_memory_mb / 1024
+    assert gib(container("coordinator")) >= (POOL_PROCESSES - 1) * decode_gib + 2
 
 
 def test_redis_refuses_long_before_its_container_is_killed() -> None:
