@@ -196,6 +196,13 @@ def test_the_worker_asks_for_one_gpu() -> None:
     assert container("worker")["resources"]["limits"]["nvidia.com/gpu"] == 1
 
 
+def test_to_apply_it_again_does_not_shrink_the_farm() -> None:
+    """How many workers there are is said by `kubectl scale`, which a manifest with a number would undo."""
+    overlay = yaml.safe_load((ROOT / "deploy/kubernetes/overlays/cpu/worker.yaml").read_text())
+    (worker,) = [each for each in RESOURCES if (each["kind"], each["metadata"]["name"]) == ("Deployment", "worker")]
+    assert not {"replicas"} & (worker["spec"].keys() | overlay["spec"].keys() | KUSTOMIZATION.keys())
+
+
 def test_selectors_find_their_pods() -> None:
     pods = {name: {"app.kubernetes.io/name": name} for name in WORKLOADS}
     services = {each["metadata"]["name"]: each["spec"]["selector"] for each in RESOURCES if each["kind"] == "Service"}
