@@ -221,6 +221,14 @@ def test_everything_is_denied_that_is_not_allowed() -> None:
     assert all(rule.get("from", rule.get("to")) for spec in policies.values() for rule in spec.get("ingress", []))
 
 
+def test_names_are_asked_of_the_cluster_and_of_a_cache_on_the_node_and_of_nobody_else() -> None:
+    (policy,) = [each["spec"] for each in RESOURCES if each["metadata"]["name"] == "allow-dns"]
+    (rule,) = policy["egress"]
+    assert rule["ports"] == [{"protocol": kind, "port": 53} for kind in ("UDP", "TCP")]
+    system = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
+    assert rule["to"] == [system, {"ipBlock": {"cidr": "169.254.20.10/32"}}]
+
+
 def test_redis_is_started_as_in_compose() -> None:
     """So what is tested of the one holds for the other."""
     assert container("redis")["args"] == COMPOSE["redis"]["command"]
