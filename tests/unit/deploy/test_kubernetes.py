@@ -154,6 +154,11 @@ def test_the_cache_makes_room_long_before_the_kubelet_evicts_its_pod(name: str) 
     assert 2 * int(settings["FARM_CACHE_GB"]) <= volume_gb
 
 
+def test_the_keys_lead_to_the_bucket_of_the_settings() -> None:
+    given = dict(line.split("=", 1) for line in KUSTOMIZATION["configMapGenerator"][0]["literals"])
+    assert given["FARM_S3_BUCKET"] == env.identities.BUCKET
+
+
 @pytest.mark.parametrize("name", ["coordinator", "worker", "flower"])
 def test_each_part_connects_as_its_own_user(name: str) -> None:
     (url,) = re.findall(r"URL=(\S+)", secrets_of(f"{name}.env"))
