@@ -37,7 +37,8 @@ COMPOSE = (
 
 COMPOSE_PROFILES={profile}
 
-# The artist's: all that another artist's machine needs, with other addresses, are these lines.
+# The artist's: all that another artist's machine needs, with other addresses, are these lines. The farm's own parts do
+# not read the two addresses. With BIND_ADDRESS=10.0.0.5 here they have to be that one.
 """
     + ARTIST
     + """\
