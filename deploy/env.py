@@ -10,6 +10,7 @@ the moment they exist.
 
 import argparse
 import os
+import re
 import secrets
 import shutil
 import sys
@@ -22,7 +23,7 @@ ARTIST = """\
 FARM_REDIS_URL=redis://client:{redis_client}@127.0.0.1:6379/0
 FARM_S3_ENDPOINT=http://127.0.0.1:8333
 FARM_S3_REGION=us-east-1
-FARM_S3_BUCKET=farm
+FARM_S3_BUCKET={bucket}
 FARM_S3_ACCESS_KEY={s3_client_access}
 FARM_S3_SECRET_KEY={s3_client_secret}
 """
@@ -36,7 +37,8 @@ COMPOSE = (
 
 COMPOSE_PROFILES={profile}
 
-# The artist's: all that another artist's machine needs, with other addresses, are these lines.
+# The artist's: all that another artist's machine needs, with other addresses, are these lines. The farm's own parts do
+# not read the two addresses. With BIND_ADDRESS=10.0.0.5 here they have to be that one.
 """
     + ARTIST
     + """\
@@ -103,9 +105,10 @@ def new_secrets() -> dict[str, str]:
     return made | {"flower_password": secrets.token_hex(16)}
 
 
-def write_env(path: Path) -> None:
+def write_env(path: Path, bucket: str = identities.BUCKET) -> None:
     """Make `path`, mode 0600; FileExistsError where something is there already."""
-    acl.write_private(path, COMPOSE.format(profile="gpu" if shutil.which("nvidia-smi") else "cpu", **new_secrets()))
+    profile = "gpu" if shutil.which("nvidia-smi") else "cpu"
+    acl.write_private(path, COMPOSE.format(profile=profile, bucket=bucket, **new_secrets()))
 
 
 def read_env(path: Path) -> dict[str, str]:
@@ -137,22 +140,22 @@ def replace(path: Path, text: str, mode: int) -> None:
         file.write(text)
 
 
-def write_kubernetes(folder: Path) -> None:
+def write_kubernetes(folder: Path, bucket: str = identities.BUCKET) -> None:
     """Make `folder` with a file for each Secret; FileExistsError where it is there already."""
     made = new_secrets()
     folder.mkdir(mode=0o700)
     for name, text in KUBERNETES.items():
-        acl.write_private(folder / name, text.format(**made))
+        acl.write_private(folder / name, text.format(bucket=bucket, **made))
     passwords = {user: made[f"redis_{user}"] for user in acl.new_passwords(redis_users())}
     acl.write_private(folder / "redis-users.acl", acl.filled(redis_users(), passwords))
     keys = {role: (made[f"s3_{role}_access"], made[f"s3_{role}_secret"]) for role in identities.ROLES}
-    acl.write_private(folder / "s3-identities.json", identities.identities(keys))
+    acl.write_private(folder / "s3-identities.json", identities.identities(keys, bucket))
 
 
-def compose(path: Path) -> str:
+def compose(path: Path, bucket: str) -> str:
     """Write what is missing for compose; the line to tell people."""
     try:
-        write_env(path)
+        write_env(path, bucket)
         told = f"{path}: new secrets, readable by you alone"
     except FileExistsError:
         told = f"{path} is there already and stays as it is; move it away first for new secrets"
@@ -160,13 +163,22 @@ def compose(path: Path) -> str:
     return told
 
 
-def kubernetes(folder: Path) -> str:
+def kubernetes(folder: Path, bucket: str) -> str:
     """Write what is missing for Kubernetes; the line to tell people."""
     try:
-        write_kubernetes(folder)
+        write_kubernetes(folder, bucket)
     except FileExistsError:
         return f"{folder} is there already and stays as it is; move it away first for new secrets"
     return f"{folder}: new secrets, readable by you alone"
+
+
+def bucket_name(text: str) -> str:
+    """`text`, where S3 takes it for a bucket's name."""
+    if not re.fullmatch(r"[a-z0-9][a-z0-9.-]{1,61}[a-z0-9]", text):
+        raise argparse.ArgumentTypeError(
+            f"{text!r} is no bucket; give 3 to 63 lower-case letters, digits, dots or hyphens"
+        )
+    return text
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -174,9 +186,12 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="env.py", description="Write a farm's generated secrets.")
     parser.add_argument("path", type=Path, nargs="?", default=Path(".env"))
     parser.add_argument("--kubernetes", action="store_true", help="a folder of files, for kustomize's secretGenerator")
+    parser.add_argument(
+        "--bucket", type=bucket_name, default=identities.BUCKET, help="what new keys lead to (%(default)s)"
+    )
     given = parser.parse_args(arguments)
     try:
-        told = kubernetes(given.path) if given.kubernetes else compose(given.path)
+        told = (kubernetes if given.kubernetes else compose)(given.path, given.bucket)
     except OldEnv as error:
         sys.stderr.write(f"{error}\n")
         return 1

@@ -48,9 +48,10 @@ _TASK_FIELDS = frozenset(info.name for info in fields(TaskRecord))
 class RedisLedger:
     """The ledger in Redis ≥ 6.2. Thread-safe; one per process (never shared across a fork)."""
 
-    def __init__(self, url: str, *, timeout_s: float = 5.0) -> None:
+    def __init__(self, url: str, *, timeout_s: float = 5.0, retries: int = 3) -> None:
         self._url = url
         self._timeout_s = timeout_s
+        self._retries = retries
 
     @cached_property
     def _redis(self) -> Any:  # redis-py types its answers as bytes | str, whatever `decode_responses` says
@@ -65,7 +66,7 @@ class RedisLedger:
                 socket_timeout=self._timeout_s,
                 socket_connect_timeout=self._timeout_s,
                 health_check_interval=30,
-                retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries=3),
+                retry=Retry(ExponentialBackoff(cap=1.0, base=0.05), retries=self._retries),
             )
         except ValueError as error:
             raise InvalidInput(

@@ -25,7 +25,7 @@ from typing import Protocol
 import psutil
 
 from farm.contract.errors import FarmError, StackError
-from farm.settings import Settings
+from farm.settings import Settings, usable_memory_bytes
 from farm.stack.process import PartRecord
 from farm.stack.state import REDIS_CONFIG, S3_CONFIG, State, write_private
 
@@ -270,18 +270,47 @@ class FlowerPart:
 FLOWER_USER = "farm"
 
 
+MEMORY_SHARE = 0.9
+"""Of a device's memory, what its workers may paint with together; `worker.studio` has the same for one alone."""
+
+
 def worker_parts(base: Settings, count: int | None) -> list[PythonPart]:
-    """One worker per GPU, or else one CPU worker; or `count` of them, dealt over the GPUs. They share the cores."""
+    """One worker per GPU, or else one CPU worker; or `count` of them, dealt over the GPUs.
+
+    They share the cores, and those on one device its memory, each of them planning with its part.
+    """
     gpus = _gpus_of(base.device)
     wanted = count if count is not None else max(1, len(gpus))
     threads = str(max(1, base.threads // max(1, wanted)))
+    dealt = [gpus[number % len(gpus)] if gpus else "" for number in range(wanted)]
+    memory_mb = {gpu: _share_mb(base, gpu, dealt.count(gpu)) for gpu in set(dealt)}
     parts = []
-    for number in range(wanted):
-        extra = {"FARM_THREADS": threads, "OMP_NUM_THREADS": threads, "FARM_DEVICE": "cuda" if gpus else base.device}
-        if gpus:
-            extra["CUDA_VISIBLE_DEVICES"] = gpus[number % len(gpus)]
+    for number, gpu in enumerate(dealt):
+        extra = {"FARM_THREADS": threads, "OMP_NUM_THREADS": threads, "FARM_DEVICE": "cuda" if gpu else base.device}
+        if gpu:
+            extra["CUDA_VISIBLE_DEVICES"] = gpu
+        if memory_mb[gpu]:
+            extra["FARM_MEMORY_MB"] = str(memory_mb[gpu])
         parts.append(PythonPart(f"worker-{number}", "worker", extra))
     return parts
+
+
+def _share_mb(base: Settings, gpu: str, sharing: int) -> int:
+    """What each of the workers that share a GPU, or the CPU, may paint with; 0: as its settings have it."""
+    if base.memory_mb or sharing == 1:
+        return 0
+    device_mb = _gpu_memory_mb(gpu) if gpu else usable_memory_bytes() >> 20
+    return int(MEMORY_SHARE * device_mb / sharing)
+
+
+def _gpu_memory_mb(gpu: str) -> int:
+    """A GPU's memory by its driver; 0 where that does not say."""
+    command = ["nvidia-smi", "--query-gpu=memory.total", "--format=csv,noheader,nounits", "-i", gpu]
+    try:
+        answer = subprocess.run(command, capture_output=True, text=True, timeout=10, check=True)
+        return int(answer.stdout)
+    except (OSError, subprocess.SubprocessError, ValueError):
+        return 0
 
 
 def _gpus_of(device: str) -> list[str]:

@@ -32,6 +32,8 @@ ROOT = Path(__file__).parents[3]
 SERVICES: dict[str, dict[str, Any]] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 BIN = Path(sys.executable).parent
 START_TIMEOUT_S = 60.0
+OWNER = "user owner on nopass ~* &* +@all\n"
+"""One who may ask Redis how it is set up, beside the users that the farm has."""
 SEAWEED_PORTS = (
     "master.port", "master.port.grpc", "volume.port", "volume.port.grpc",
     "filer.port", "filer.port.grpc", "s3.port", "s3.port.grpc",
@@ -86,7 +88,9 @@ def redis_process(
     given: dict[str, str], tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[tuple[psutil.Process, int]]:
     folder, (port,) = tmp_path_factory.mktemp("redis"), free_ports(1)
-    moved = {"/data": str(folder), "/etc/farm/redis-users.acl": f"{given['SECRETS']}/redis-users.acl"}
+    users = folder / "users.acl"
+    users.write_text(Path(f"{given['SECRETS']}/redis-users.acl").read_text() + OWNER)
+    moved = {"/data": str(folder), "/etc/farm/redis-users.acl": str(users)}
     words = [moved.get(word, word) for word in SERVICES["redis"]["command"]]
     (server,) = SERVICES["redis"]["entrypoint"]
     command = [on_path(server), *words, "--port", str(port), "--bind", "127.0.0.1"]
@@ -201,6 +205,21 @@ def test_redis_keeps_everything_and_forgets_nothing(redis_process: tuple[psutil.
     assert [path for path in folder.rglob("*.aof*") if path.is_file()]
 
 
+def test_redis_refuses_before_it_takes_the_containers_memory_and_writes_its_log_alone(
+    redis_process: tuple[psutil.Process, int],
+) -> None:
+    """Every argument arrives as it is meant, the empty one too."""
+    with redis.Redis(port=redis_process[1], username="owner", password="any", decode_responses=True) as owner:
+        found = {name: owner.config_get(name)[name] for name in ("maxmemory", "maxmemory-policy", "save", "appendonly")}
+        assert found == {"maxmemory": "536870912", "maxmemory-policy": "noeviction", "save": "", "appendonly": "yes"}
+        owner.config_set("maxmemory", 1)
+        try:
+            with pytest.raises(redis.exceptions.OutOfMemoryError):
+                owner.set("farm:x", "1")
+        finally:
+            owner.config_set("maxmemory", found["maxmemory"])
+
+
 def test_redis_gets_the_stop_signal_itself_and_shows_no_password(
     redis_process: tuple[psutil.Process, int], given: dict[str, str]
 ) -> None:
@@ -304,14 +323,18 @@ def test_a_container_is_alive_while_its_executor_beats(
 ) -> None:
     url = f"redis://worker:{given['REDIS_WORKER_PASSWORD']}@127.0.0.1:{redis_process[1]}/0"
 
-    def alive(redis_url: str) -> int:
-        environ = {"PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "FARM_REDIS_URL": redis_url}
-        command = [sys.executable, ROOT / "deploy/alive.py"]
+    def health(redis_url: str, *words: str) -> int:
+        environ = {
+            "PATH": "/usr/bin:/bin", "HOME": "/nonexistent", "PYTHONPATH": str(ROOT), "FARM_REDIS_URL": redis_url
+        }  # fmt: skip
+        command = [sys.executable, ROOT / "deploy/alive.py", *words]
         return subprocess.run(command, env=environ, check=False, timeout=60).returncode
 
-    assert alive(url) == 1
+    assert (health(url), health(url, "--ready")) == (1, 1)
     info = WorkerInfo(name="w", host=socket.gethostname(), pid=1, device="cpu", queues=("stylize",))
     RedisLedger(url).heartbeat(info, ttl_s=30)
-    assert alive(url) == 0
-    # Redis down is not the executor's illness.
-    assert alive(re.sub(r":\d+/0", f":{free_ports(1)[0]}/0", url)) == 0
+    assert (health(url), health(url, "--ready")) == (0, 0)
+    # Redis down is not the executor's illness; but who never reached it has not started.
+    down = re.sub(r":\d+/0", f":{free_ports(1)[0]}/0", url)
+    assert (health(down), health(down, "--ready")) == (0, 1)
+    assert health(url.replace("worker:", "worker:x")) == 1

@@ -104,6 +104,12 @@ def test_ports_are_published_on_loopback_unless_asked(name: str) -> None:
     assert all(port.startswith(("127.0.0.1:", "${BIND_ADDRESS:-127.0.0.1}:")) for port in ports)
 
 
+def test_the_addresses_in_the_env_file_are_the_artists_alone() -> None:
+    """Where Redis and S3 are published elsewhere they are changed, and no part may look for them there."""
+    assert not re.findall(r"\$\{?(?:FARM_REDIS_URL|FARM_S3_ENDPOINT)\b", TEXT)
+    assert not [name for name, service in SERVICES.items() if "env_file" in service]
+
+
 def test_flower_stays_on_loopback_whatever_is_asked() -> None:
     assert SERVICES["flower"]["ports"] == ["127.0.0.1:5555:5555"]
     assert SERVICES["flower"]["environment"]["FLOWER_BASIC_AUTH"] == "${FLOWER_BASIC_AUTH:?run make env}"

@@ -5,6 +5,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[3]
 TEXT = (ROOT / "Dockerfile.worker").read_text()
+IMAGES = ("coordinator", "monitor", "worker")
 
 
 def stage(name: str) -> str:
@@ -30,8 +31,23 @@ def test_uv_is_the_one_set_up_uses() -> None:
 
 
 def test_processes_do_not_run_as_root() -> None:
-    assert re.findall(r"^USER (.*)$", TEXT, re.MULTILINE) == ["10001:10001"]
-    assert "USER" in stage("runtime")
+    assert stage("runtime").count("USER ") == 1
+    users = {name: re.findall(r"^USER (.*)$", stage(name), re.MULTILINE) for name in IMAGES}
+    assert {user[-1] for user in users.values() if user} == {"10001:10001"}
+    assert "USER 10001:10001" in stage("runtime")
+    assert all(f"FROM runtime AS {name}\n" in TEXT for name in IMAGES)
+
+
+def test_a_worker_can_compile_and_run_what_it_compiled() -> None:
+    """FARM_COMPILE=on: with a C and a C++ compiler, and into a folder that is on no `noexec` file system."""
+    (packages,) = re.findall(r"apt-get install \S+ \S+ ([^\n]*?) *\\?\n", stage("worker"))
+    assert set(packages.split()) == {"gcc", "g++", "libc6-dev"}
+    assert not [name for name in ("runtime", "coordinator", "monitor") if "gcc" in stage(name)]
+    (volume,) = re.findall(r"FARM_CACHE_DIR=(\S+)", TEXT)
+    assert f"install --directory --owner farm --group farm {volume} " in stage("runtime")
+    folders = dict(re.findall(r"(TORCHINDUCTOR_CACHE_DIR|TRITON_CACHE_DIR)=(\S+)", stage("worker")))
+    assert len(set(folders.values())) == 2
+    assert all(folder.startswith(f"{volume}/") for folder in folders.values())
 
 
 def test_stop_signals_reach_the_main_process_only() -> None:

@@ -137,6 +137,27 @@ def test_the_folder_for_kubernetes_is_its_owners_alone_and_stays(tmp_path: Path)
     assert not [word for text in before.values() for word in re.findall(r"[0-9a-f]{32,}", text) if word in again.stdout]
 
 
+def test_in_kubernetes_every_file_that_names_a_bucket_names_the_one_asked_for(tmp_path: Path) -> None:
+    run("--kubernetes", tmp_path / "plain")
+    named = {
+        path.name
+        for path in (tmp_path / "plain").iterdir()
+        if re.search(r"BUCKET=farm$|:::farm\b", path.read_text(), re.M)
+    }
+    assert named == {"client.env", "s3-identities.json"}
+    assert run("--kubernetes", "--bucket", "paint", tmp_path / "secrets").returncode == 0
+    assert values(tmp_path / "secrets/client.env")["FARM_S3_BUCKET"] == "paint"
+    text = (tmp_path / "secrets/s3-identities.json").read_text()
+    assert "arn:aws:s3:::paint/media/*" in text
+    assert "arn:aws:s3:::farm" not in text
+
+
+def test_a_name_that_is_no_buckets_is_refused(tmp_path: Path) -> None:
+    done = run("--kubernetes", "--bucket", 'a"b', tmp_path / "secrets")
+    assert (done.returncode, (tmp_path / "secrets").exists()) == (2, False)
+    assert "lower-case" in done.stderr
+
+
 def test_in_kubernetes_no_parts_file_has_anothers_secret(tmp_path: Path) -> None:
     folder = tmp_path / "secrets"
     run("--kubernetes", folder)

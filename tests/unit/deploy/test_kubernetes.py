@@ -13,6 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
+from farm.coordinator.turns import POOL_PROCESSES
 from farm.settings import Settings
 
 ROOT = Path(__file__).parents[3]
@@ -56,6 +57,11 @@ env = script("env")
 def container(name: str) -> dict[str, Any]:
     (only,) = WORKLOADS[name]["containers"]
     return dict(only)
+
+
+def gib(of: dict[str, Any]) -> int:
+    """A container's limit of memory."""
+    return int(of["resources"]["limits"]["memory"].removesuffix("Gi"))
 
 
 def environment(name: str) -> dict[str, Any]:
@@ -148,6 +154,11 @@ def test_the_cache_makes_room_long_before_the_kubelet_evicts_its_pod(name: str) 
     assert 2 * int(settings["FARM_CACHE_GB"]) <= volume_gb
 
 
+def test_the_keys_lead_to_the_bucket_of_the_settings() -> None:
+    given = dict(line.split("=", 1) for line in KUSTOMIZATION["configMapGenerator"][0]["literals"])
+    assert given["FARM_S3_BUCKET"] == env.identities.BUCKET
+
+
 @pytest.mark.parametrize("name", ["coordinator", "worker", "flower"])
 def test_each_part_connects_as_its_own_user(name: str) -> None:
     (url,) = re.findall(r"URL=(\S+)", secrets_of(f"{name}.env"))
@@ -190,6 +201,13 @@ def test_the_worker_asks_for_one_gpu() -> None:
     assert container("worker")["resources"]["limits"]["nvidia.com/gpu"] == 1
 
 
+def test_to_apply_it_again_does_not_shrink_the_farm() -> None:
+    """How many workers there are is said by `kubectl scale`, which a manifest with a number would undo."""
+    overlay = yaml.safe_load((ROOT / "deploy/kubernetes/overlays/cpu/worker.yaml").read_text())
+    (worker,) = [each for each in RESOURCES if (each["kind"], each["metadata"]["name"]) == ("Deployment", "worker")]
+    assert not {"replicas"} & (worker["spec"].keys() | overlay["spec"].keys() | KUSTOMIZATION.keys())
+
+
 def test_selectors_find_their_pods() -> None:
     pods = {name: {"app.kubernetes.io/name": name} for name in WORKLOADS}
     services = {each["metadata"]["name"]: each["spec"]["selector"] for each in RESOURCES if each["kind"] == "Service"}
@@ -208,11 +226,32 @@ def test_everything_is_denied_that_is_not_allowed() -> None:
     assert all(rule.get("from", rule.get("to")) for spec in policies.values() for rule in spec.get("ingress", []))
 
 
+def test_names_are_asked_of_the_cluster_and_of_a_cache_on_the_node_and_of_nobody_else() -> None:
+    (policy,) = [each["spec"] for each in RESOURCES if each["metadata"]["name"] == "allow-dns"]
+    (rule,) = policy["egress"]
+    assert rule["ports"] == [{"protocol": kind, "port": 53} for kind in ("UDP", "TCP")]
+    system = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "kube-system"}}}
+    assert rule["to"] == [system, {"ipBlock": {"cidr": "169.254.20.10/32"}}]
+
+
 def test_redis_is_started_as_in_compose() -> None:
     """So what is tested of the one holds for the other."""
     assert container("redis")["args"] == COMPOSE["redis"]["command"]
     assert container("redis")["command"] == COMPOSE["redis"]["entrypoint"]
     assert container("redis")["image"] == COMPOSE["redis"]["image"]
+
+
+def test_a_file_that_takes_all_it_may_does_not_have_the_coordinator_killed() -> None:
+    """Its decoders are refused memory by their own limit first, as many of them as there can be at once."""
+    given = dict(line.split("=", 1) for line in KUSTOMIZATION["configMapGenerator"][0]["literals"])
+    decode_gib = Settings.load({name: text for name, text in given.items() if "DECODE" in name}).decode_memory_mb / 1024
+    assert gib(container("coordinator")) >= (POOL_PROCESSES - 1) * decode_gib + 2
+
+
+def test_redis_refuses_long_before_its_container_is_killed() -> None:
+    words = container("redis")["args"]
+    most_mb = int(words[words.index("--maxmemory") + 1].removesuffix("mb"))
+    assert 2 * most_mb <= 1024 * gib(container("redis"))
 
 
 def test_seaweedfs_is_started_as_in_compose_but_for_what_takes_root() -> None:
