@@ -31,6 +31,7 @@ from farm.frames import FinalFrames
 from farm.settings import Settings
 from farm.stack import Stack, private_stack
 from farm.status import JobStatus
+from farm.style_file import load_styles
 
 ROOT = Path(__file__).parents[1]
 FARMS = ROOT / "out" / "bench-picture"
@@ -140,8 +141,8 @@ class Workshop:
             raise
 
     def known(self, ask: Ask) -> Job | None:
-        """The job of `ask` where this farm has its film already; nothing is painted."""
-        return self._registered(repr(ask))
+        """The job of `ask` where this farm has its film already, of the style as it is today; nothing is painted."""
+        return self._registered(repr(ask), ask)
 
     @property
     def code_changed(self) -> bool:
@@ -154,7 +155,7 @@ class Workshop:
         `during` is called when it has been submitted, and may cancel and resume it.
         """
         key = f"{name}: {ask!r}"
-        if (job := self._registered(key)) is not None:
+        if (job := self._registered(key, ask)) is not None:
             self._say(f"{name}: painted before")
             return job
         self._say(f"{name}: {ask.label}")
@@ -164,12 +165,17 @@ class Workshop:
         self._register(key, job)
         return job
 
-    def _registered(self, key: str) -> Job | None:
+    def _registered(self, key: str, ask: Ask) -> Job | None:
         name = self._register_now().get(key)
         with suppress(JobNotFound, JobFailed):
             if name is not None and (job := self.farm.job(name)).status().state is JobState.SUCCEEDED:
-                return job
+                return job if self._has_style(job, ask) else None
         return None
+
+    def _has_style(self, job: Job, ask: Ask) -> bool:
+        """Whether the job has the style's very picture: an ask has its name alone, which outlasts an edit."""
+        wanted = {file.media.sha256 for file in load_styles(ask.style, self.farm.settings)}
+        return {style.media.sha256 for style in job.spec.styles} == wanted
 
     def _register(self, key: str, job: Job) -> None:
         with self._registering:
@@ -222,7 +228,8 @@ class Workshop:
 def workshop(threads: int, say: Say, home: Path | None = None, workers: int = 1) -> Iterator[Workshop]:
     """The benchmark's farm for the length of a `with`: one worker with `threads` threads, or so many.
 
-    `home`: another folder than that of the code that paints; what other code painted there is taken as it is.
+    `home`: another folder than that of the code that paints; what other code painted there, of the styles as they are
+    today, is taken as it is.
     """
     code = painter_code()
     where = (home or FARMS / code).absolute()

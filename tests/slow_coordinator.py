@@ -25,7 +25,9 @@ def main() -> None:
 
     def encode_slowly(part: Path, frames: Iterable[Any], **how: Any) -> None:
         if hung and not Path(hung).exists():
-            Path(hung).write_text(str(os.getpid()))
+            part_file = Path(f"{hung}.part")
+            part_file.write_text(str(os.getpid()))
+            part_file.rename(hung)  # whole, or not there
             time.sleep(600)
         encode(part, slowly(frames), **how)
 

@@ -13,15 +13,17 @@ import os
 import signal
 import socket
 import sys
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 from celery import Celery, signals
 
 from farm.broker import make_app
 from farm.contract.errors import FarmError
-from farm.contract.messages import Queue
+from farm.contract.messages import Queue, Stage
 from farm.contract.params import Backbone
 from farm.executor import Executor
 from farm.heartbeat import Heartbeat
@@ -30,10 +32,13 @@ from farm.redis_ledger import RedisLedger
 from farm.service import Parts, connect, process_name, run_celery
 from farm.settings import Settings
 from worker import heap
-from worker.device import Device, choose_device
-from worker.studio import Studio
-from worker.tasks import register
-from worker.warden import Pulse, Warden
+from worker.device import choose_device
+from worker.tasks import painting, register
+from worker.warden import HUNG_S, Pulse, Warden
+
+if TYPE_CHECKING:
+    from worker.studio import Studio
+    from worker.tasks import Work
 
 log = logging.getLogger(__name__)
 
@@ -53,7 +58,7 @@ class Painters:
         self.failure = context.Value("i", 0)  # the exit code of a worker that can't paint
         self.heartbeat: Heartbeat | None = None
         self.pulse = Pulse()
-        self.parts = lru_cache(maxsize=1)(self._connect)
+        self.parts = lru_cache(maxsize=1)(self._own_parts)
         self.studio = lru_cache(maxsize=1)(self._open_studio)
 
     def tools(self) -> tuple[Executor, Studio]:
@@ -77,7 +82,7 @@ class Painters:
         studio = self.studio()
         if studio.device.torch_name == "cpu":
             heap.keep_freed()
-        info = _worker_info(self, studio.device, studio.versions)
+        info = self._info()
         executor = self.parts().executor
         self.heartbeat = Heartbeat(self.parts().ledger, lambda: replace(info, quarantine=executor.quarantine()))
         self.heartbeat.start()
@@ -88,27 +93,56 @@ class Painters:
         if self.heartbeat is not None:
             self.heartbeat.stop()
 
-    def _connect(self) -> Parts:
-        parts = connect(self.settings, self.app, self.name, self.shutting_down)
+    def _own_parts(self) -> Parts:
+        parts = self._connect()
         executor = replace(parts.executor, is_worker=True, end_process=_end_this_process)
         return replace(parts, executor=executor)
 
+    # What a worker of another kind has in its own way.
+
+    def _connect(self) -> Parts:
+        return connect(self.settings, self.app, self.name, self.shutting_down)
+
     def _open_studio(self) -> Studio:
+        from worker.studio import Studio
+
         return Studio(self.settings, self.parts().store, choose_device(self.settings))
+
+    def _info(self) -> WorkerInfo:
+        from worker.engine.backbones import weights_sha256
+
+        found = {item: weights_sha256(item, self.settings.weights_dir) for item in Backbone}
+        device = self.studio().device
+        precisions = {str(item): device.precision(item) for item, sha256 in found.items() if sha256}
+        return WorkerInfo(
+            name=self.name,
+            host=socket.gethostname(),
+            pid=os.getpid(),
+            device=device.title,
+            queues=self.queues,
+            threads=self.settings.threads,
+            memory_bytes=device.memory_bytes,
+            weights={str(item): sha256 for item, sha256 in found.items() if sha256},
+            versions={**self.studio().versions, **precisions},
+        )
 
 
 def main() -> None:
     """Run a worker until SIGTERM; SystemExit with an exit code where it can't paint."""
+    works = painting()  # first: torch is to be there before the fork
     settings = Settings.load()
-    name = process_name("worker")
     queues = tuple(os.environ.get("FARM_QUEUES", f"{Queue.STYLIZE},{Queue.BLEND}").split(","))
-    app = make_app(settings, "farm-worker")
-    painters = Painters(settings, app, name, queues)
-    register(app, painters.tools)
+    run(Painters(settings, make_app(settings, "farm-worker"), process_name("worker"), queues), works)
+
+
+def run(painters: Painters, works: Mapping[Stage, Work], hung_s: float = HUNG_S) -> None:
+    """Run a worker that does `works`: what `main` does, whatever is painted, and with what."""
+    settings, app, name, queues = painters.settings, painters.app, painters.name, painters.queues
+    register(app, painters.tools, works)
     ledger = RedisLedger(settings.redis_url)
     with suppress(FarmError):  # started again is a fresh start
         ledger.set_health(name, WorkerHealth())
-    warden = Warden(ledger, name, queues, painters.pulse)
+    warden = Warden(ledger, name, queues, painters.pulse, hung_s)
     signals.worker_ready.connect(lambda sender, **_: warden.start(sender), weak=False)
     signals.worker_process_init.connect(painters.start, weak=False)
     signals.worker_process_shutdown.connect(painters.stop, weak=False)
@@ -129,20 +163,3 @@ def _goodbye(settings: Settings, name: str) -> None:
     """Where the pool process was killed, the parent takes the worker off the list."""
     with suppress(FarmError):  # Redis may be gone already; then the heartbeat runs out by itself
         RedisLedger(settings.redis_url).forget_worker(name)
-
-
-def _worker_info(painters: Painters, device: Device, versions: dict[str, str]) -> WorkerInfo:
-    from worker.engine.backbones import weights_sha256
-
-    found = {item: weights_sha256(item, painters.settings.weights_dir) for item in Backbone}
-    return WorkerInfo(
-        name=painters.name,
-        host=socket.gethostname(),
-        pid=os.getpid(),
-        device=device.title,
-        queues=painters.queues,
-        threads=painters.settings.threads,
-        memory_bytes=device.memory_bytes,
-        weights={str(item): sha256 for item, sha256 in found.items() if sha256},
-        versions={**versions, **{str(item): device.precision(item) for item, sha256 in found.items() if sha256}},
-    )

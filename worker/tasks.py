@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import os
 import signal
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -21,25 +22,26 @@ if TYPE_CHECKING:
     from worker.studio import Studio
 
     Tools = Callable[[], tuple[Executor, Studio]]
+    Work = Callable[[Run, Studio], Outcome]
 
 log = logging.getLogger(__name__)
 
 
-def register(app: Celery, tools: Tools) -> None:
-    """Add the painting tasks to an app; `tools` gives this process's executor and studio."""
+def painting() -> dict[Stage, Work]:
+    """What a worker does at each of its stages. Imports torch."""
     from worker.boundary import blend_boundary
     from worker.chunk import paint_anchor, paint_chunk
 
-    works: dict[Stage, Callable[[Run, Studio], Outcome]] = {
-        Stage.ANCHOR: paint_anchor,
-        Stage.STYLIZE: paint_chunk,
-        Stage.BLEND: blend_boundary,
-    }
+    return {Stage.ANCHOR: paint_anchor, Stage.STYLIZE: paint_chunk, Stage.BLEND: blend_boundary}
+
+
+def register(app: Celery, tools: Tools, works: Mapping[Stage, Work]) -> None:
+    """Add the stages' tasks to an app; `tools` gives this process's executor and studio."""
     for stage, work in works.items():
         app.task(name=STAGE_TASK[stage])(_task(work, tools))
 
 
-def _task(work: Callable[[Run, Studio], Outcome], tools: Tools) -> Callable[[dict[str, Any]], None]:
+def _task(work: Work, tools: Tools) -> Callable[[dict[str, Any]], None]:
     def run_task(payload: dict[str, Any]) -> None:
         executor, studio = tools()
         device = DeviceWatch()
@@ -66,15 +68,21 @@ class DeviceWatch:
 
     def watched(self, work: Callable[[], Outcome]) -> Outcome:
         """What `work` gives or raises."""
-        import torch
-
-        from worker.engine.memory import is_out_of_memory
-
         try:
             return work()
-        except torch.AcceleratorError as error:
-            self.is_broken = not is_out_of_memory(error)
+        except Exception as error:
+            self.is_broken = _broke_device(error)
             raise
+
+
+def _broke_device(error: Exception) -> bool:
+    if "torch" not in sys.modules:  # then it is none of torch's errors
+        return False
+    import torch
+
+    from worker.engine.memory import is_out_of_memory
+
+    return isinstance(error, torch.AcceleratorError) and not is_out_of_memory(error)
 
 
 @contextmanager

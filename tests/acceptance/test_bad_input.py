@@ -220,10 +220,14 @@ def test_ctrl_c_while_watching_leaves_the_job_and_says_how_to_end_it(
         [sys.executable, "-m", "farm.cli", "watch", job], text=True,
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, env={**os.environ, **farm_settings.environ()},
     )  # fmt: skip
-    assert watching.stdout is not None
-    assert watching.stdout.readline().startswith(f"{job}: submitted")
-    watching.send_signal(2)
-    _, said = watching.communicate(timeout=20)
+    try:
+        assert watching.stdout is not None
+        assert watching.stdout.readline().startswith(f"{job}: submitted")
+        watching.send_signal(2)
+        _, said = watching.communicate(timeout=20)
+    finally:
+        watching.kill()
+        watching.wait()
     assert watching.returncode == 130
     assert said.splitlines()[-1] == f"{job} goes on; `farm watch {job}` follows it, `farm cancel {job}` ends it"
     assert run_farm(farm_settings, "list").stdout.splitlines()[1].split()[:2] == [job, "submitted"]

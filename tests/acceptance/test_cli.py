@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -17,9 +16,11 @@ from typing import Any
 import av
 import psutil
 import pytest
+from acceptance.test_farm import wait_until
 from clips import make_clip
 from styled import styled_cache
 
+from farm.client import Farm
 from farm.settings import Settings
 from farm.stack import Stack
 from farm.stack.process import MARK
@@ -174,7 +175,11 @@ def test_a_canceled_job_has_no_film_and_goes_on_when_resumed(shell: Shell, clip:
     assert "`farm resume" in shell("watch", job, code=4).stderr
     assert shell.data("status", job)["state"] == "canceled"
     assert shell.data("resume", job)["ended"] is False
-    shell("cancel", job)
+    try:
+        wait_until(lambda: any(stage["tasks_running"] for stage in shell.data("status", job)["stages"]))
+        assert shell.data("status", job)["state"] in ("planning", "rendering")
+    finally:
+        shell("cancel", job)
 
 
 def test_on_a_terminal_the_progress_is_bars_in_colour(shell: Shell, clip: Path) -> None:
@@ -269,15 +274,16 @@ def test_up_says_where_it_is_and_down_what_it_ended(alone: Shell, tmp_path: Path
     assert processes_of(tmp_path) == []
 
 
-def test_a_worker_and_a_coordinator_end_at_a_signal_like_their_modules(shell: Shell) -> None:
-    running = shell.start("coordinator")
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        found = next(check for check in shell.data("doctor")["checks"] if check["name"] == "coordinator")
-        if found["found"].startswith("2 alive"):
-            break
-        time.sleep(0.5)
-    assert str(running.pid) in found["found"]  # the same process: it replaced itself
+@pytest.mark.parametrize("command", ["worker", "coordinator"])
+def test_a_worker_and_a_coordinator_end_at_a_signal_like_their_modules(shell: Shell, farm: Farm, command: str) -> None:
+    running = shell.start(command)
+    name = f"{command}-{running.pid}@{os.uname().nodename}"  # by the process started: it replaced itself
+
+    def names() -> set[str]:
+        return {info.name for info in farm.ledger.workers()}
+
+    wait_until(lambda: name in names(), 90)
     running.send_signal(signal.SIGTERM)
-    running.communicate(timeout=30)
+    running.communicate(timeout=60)
     assert running.returncode == 0
+    wait_until(lambda: name not in names(), 5)

@@ -45,7 +45,7 @@ def test_a_redis_that_is_restarted_costs_no_frame(
     job = in_flight(yard)
     redis = psutil.Process(yard.service_pid("redis"))
     redis.send_signal(number)
-    psutil.wait_procs([redis], timeout=10)
+    assert not psutil.wait_procs([redis], timeout=10)[1], "it did not end"
     time.sleep(5)
     yard.start_services()
     back_s = time.monotonic()

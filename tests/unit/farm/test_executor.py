@@ -42,10 +42,10 @@ class Bench:
         settings = Settings(
             home=tmp_path, cache_dir=tmp_path, lease_s=lease_s, max_attempts=2, stuck_s=stuck_s, grace_s=grace_s
         )
-        self.ended: list[str] = []
+        self.ended = threading.Event()
         self.executor = Executor(
             settings, self.store, self.ledger, "worker", self.notified.append, lambda: self.ending,
-            is_worker=True, end_process=lambda: self.ended.append("process"),
+            is_worker=True, end_process=self.ended.set,
         )  # fmt: skip
         self.ledger.create_job(JobRecord(JOB))
         self.ledger.move_task(JOB, MESSAGE.task, TaskState.QUEUED, attempt=1)
@@ -176,12 +176,15 @@ def test_a_canceled_job_stops_its_work(bench: Bench) -> None:
 
 def test_a_lease_is_renewed_for_as_long_as_the_work_takes(tmp_path: Path) -> None:
     bench = Bench(tmp_path, lease_s=0.6)
+    held: list[object] = []
 
     def work(run: Run) -> Outcome:
         time.sleep(1.5)
+        held.extend((bench.ledger.leased(JOB, [MESSAGE.task]), bench.ledger.claim(MESSAGE, "other", 30)))
         return Outcome()
 
     bench.executor.execute(MESSAGE, work)
+    assert held == [{MESSAGE.task}, None]
     assert bench.task.state is TaskState.SUCCEEDED
 
 
@@ -228,6 +231,26 @@ def test_a_late_executor_whose_lease_is_anothers_changes_nothing(tmp_path: Path)
     bench.executor.execute(MESSAGE, work)
     assert bench.task.state is TaskState.RUNNING
     assert list(bench.store.list(keys.manifests(JOB))) == []
+
+
+def test_a_lease_that_another_took_while_the_manifest_was_written_changes_nothing(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "farm.executor")
+    put_once = bench.store.put_once
+
+    def put_and_lose(*args: Any) -> Any:
+        bench.ledger._leases[JOB, MESSAGE.task] = ("99:thief", time.monotonic() + 30)
+        return put_once(*args)
+
+    monkeypatch.setattr(bench.store, "put_once", put_and_lose)
+    bench.executor.execute(MESSAGE, lambda run: Outcome())
+    assert bench.store.head(keys.manifest(JOB, MESSAGE.task)) is not None
+    assert (bench.task.state, bench.task.failed_on, bench.task.error) == (TaskState.RUNNING, (), "")
+    assert bench.ledger.leased(JOB, [MESSAGE.task]) == {MESSAGE.task}  # still the other's
+    assert bench.ledger.health("worker").failed == ()
+    assert [line for line in caplog.messages if "done in" in line or "attempt failed" in line] == []
+    assert "given back: the lease of stylize/00000016 ended while its manifest was written" in caplog.messages
 
 
 def test_interrupted_is_no_failure(bench: Bench) -> None:
@@ -323,11 +346,11 @@ def test_work_without_a_sign_of_life_is_given_up_and_its_process_ended(tmp_path:
     bench = Bench(tmp_path, stuck_s=0.4)
 
     def hang(run: Run) -> Outcome:
-        time.sleep(2)
+        assert bench.ended.wait(20), "its process was not ended"
         return Outcome()
 
     bench.executor.execute(MESSAGE, hang)
-    assert bench.ended == ["process"]
+    assert bench.ended.is_set()
     assert bench.task.state is TaskState.RETRYING
     assert bench.task.error.startswith("no sign of life for ")
     assert bench.task.failed_on == ("worker",)
@@ -340,12 +363,12 @@ def test_work_that_goes_on_after_the_grace_is_handed_back_and_its_process_ended(
 
     def deaf(run: Run) -> Outcome:
         bench.ending = True
-        time.sleep(2)
+        assert bench.ended.wait(20), "its process was not ended"
         run.check()  # the process would be gone by now
         return Outcome()
 
     bench.executor.execute(MESSAGE, deaf)
-    assert bench.ended == ["process"]
+    assert bench.ended.is_set()
     assert (bench.task.state, bench.task.attempt, bench.task.failed_on) == (TaskState.WAITING, 1, ())
     assert bench.executor.quarantine() == ""
 
@@ -360,7 +383,7 @@ def test_slow_work_that_shows_signs_of_life_goes_on(tmp_path: Path) -> None:
         return Outcome()
 
     bench.executor.execute(MESSAGE, slow)
-    assert (bench.task.state, bench.ended) == (TaskState.SUCCEEDED, [])
+    assert (bench.task.state, bench.ended.is_set()) == (TaskState.SUCCEEDED, False)
 
 
 def test_a_step_known_to_be_long_is_waited_for(tmp_path: Path) -> None:
@@ -372,7 +395,7 @@ def test_a_step_known_to_be_long_is_waited_for(tmp_path: Path) -> None:
         return Outcome()
 
     bench.executor.execute(MESSAGE, download)
-    assert (bench.task.state, bench.ended) == (TaskState.SUCCEEDED, [])
+    assert (bench.task.state, bench.ended.is_set()) == (TaskState.SUCCEEDED, False)
 
 
 def test_ten_frame_times_are_waited_for_where_frames_are_slow() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -18,8 +19,9 @@ from farm.executor import Run
 from farm.plan import make_plan
 from farm.settings import Settings
 from farm.testing import MemoryLedger, MemoryStore
+from worker import studio
 from worker.device import Device, choose_device
-from worker.engine import ColorStatistics
+from worker.engine import ColorStatistics, Frame, color_statistics
 from worker.studio import Studio
 
 CUT = 9
@@ -63,14 +65,25 @@ def bench(tmp_path: Path) -> Bench:
     return Bench(tmp_path, Params(color=Color.MATCH, steps=40))
 
 
-def test_the_colours_of_a_shot_are_looked_at_once_for_all_workers(bench: Bench) -> None:
+def test_the_colours_of_a_shot_are_looked_at_once_for_all_workers(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looks: list[int] = []
+
+    def look(frames: Iterable[Frame]) -> ColorStatistics:
+        looks.append(1)
+        return color_statistics(frames)
+
+    monkeypatch.setattr(studio, "color_statistics", look)
     one, two = bench.studio("one"), bench.studio("two")
     first = one.painter(bench.run(0))
     written = bench.store.get(keys.colors(bench.spec.job, 0))
     assert one.painter(bench.run(5)) is first  # another chunk of the same shot
     two.painter(bench.run(5))
+    assert len(looks) == 1
     assert bench.store.get(keys.colors(bench.spec.job, 0)) == written
     assert one.painter(bench.run(CUT)) is not first
+    assert len(looks) == 2
     assert bench.stored() == [keys.colors(bench.spec.job, 0), keys.colors(bench.spec.job, CUT)]
 
 

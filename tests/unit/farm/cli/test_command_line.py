@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -30,14 +29,13 @@ def refused(result: subprocess.CompletedProcess[str]) -> str:
     return line.removeprefix("farm: ")
 
 
-def test_help_answers_in_less_than_half_a_second() -> None:
-    taken_s = []
-    for _ in range(5):
-        began_s = time.perf_counter()
-        result = farm("--help")
-        taken_s.append(time.perf_counter() - began_s)
+def test_help_answers_at_once_for_it_imports_nothing_that_takes_long() -> None:
+    result = farm("--help", PYTHONPROFILEIMPORTTIME="1")
     assert result.returncode == 0
-    assert min(taken_s) < 0.5  # the best of five: other processes of this machine are not what is measured
+    imported = {line.rpartition("|")[2].strip().partition(".")[0] for line in result.stderr.splitlines()}
+    assert {"farm", "typer"} <= imported
+    slow = {"av", "boto3", "botocore", "celery", "cv2", "kombu", "numpy", "psutil", "redis", "rich", "torch", "worker"}
+    assert imported & slow == set()
 
 
 def test_help_names_every_command_but_the_demo() -> None:
