@@ -87,8 +87,8 @@ class Executor:
     worker: str  # this process's name
     notify: Callable[[TaskMessage], None]  # tells a coordinator that an attempt ended
     shutting_down: Callable[[], bool] = lambda: False
-    is_worker: bool = False  # failures count against it, and it hands back what goes on after SIGTERM
-    watched: bool = False  # its tasks must show signs of life, as a worker's always must
+    is_worker: bool = False  # failures count against it
+    watched: bool = False  # its tasks must show signs of life, and what goes on after SIGTERM goes back: as a worker's
     end_process: Callable[[], None] = lambda: None  # where its task is stuck, or goes on after SIGTERM
 
     def execute(self, message: TaskMessage, work: Callable[[Run], Outcome]) -> bool:
@@ -150,7 +150,7 @@ class Executor:
         with LeaseKeeper(
             self.ledger, lease, settings.lease_s, self.shutting_down, stuck_s,
             on_stuck=lambda silent_s: self._end_stuck(attempt, silent_s), grace_s=settings.grace_s,
-            on_overdue=(lambda: self._end_overdue(lease)) if self.is_worker else None,
+            on_overdue=(lambda: self._end_overdue(lease)) if self.is_worker or self.watched else None,
         ) as keeper:  # fmt: skip
             run = Run(message, self.store, self.ledger, keeper.check, keeper.signs, self._documents)
             outcome = work(run)

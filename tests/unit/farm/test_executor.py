@@ -3,6 +3,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -358,8 +359,11 @@ def test_work_without_a_sign_of_life_is_given_up_and_its_process_ended(tmp_path:
     assert list(bench.store.list(keys.manifests(JOB))) == []
 
 
-def test_work_that_goes_on_after_the_grace_is_handed_back_and_its_process_ended(tmp_path: Path) -> None:
+@pytest.mark.parametrize("kind", ["worker", "coordinator"])
+def test_work_that_goes_on_after_the_grace_is_handed_back_and_its_process_ended(tmp_path: Path, kind: str) -> None:
+    """A coordinator's, too: one that closes a large film hears nothing until it is done."""
     bench = Bench(tmp_path, grace_s=0.3)
+    bench.executor = replace(bench.executor, is_worker=kind == "worker", watched=kind == "coordinator")
 
     def deaf(run: Run) -> Outcome:
         bench.ending = True
