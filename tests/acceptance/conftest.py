@@ -41,9 +41,9 @@ def _proxied(tmp_path_factory: pytest.TempPathFactory, kept_styles: Path) -> Ite
         known.save(home)
         stack.up(workers=2, flower=True)
         yield stack, proxy
-        proxy.close()
     finally:
         stack.down()
+    proxy.close()
 
 
 @pytest.fixture(scope="session")
