@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from acceptance.conftest import QUICK
 from clips import Clip, make_clip
+from held import Held
 from numpy.typing import NDArray
 
 from farm import video
@@ -29,12 +30,15 @@ from farm.contract.plan import FrameRange, Plan
 from farm.contract.spec import Codec, Output
 from farm.contract.states import JobState, TaskState
 from farm.frames import FinalFrames
+from farm.lease import LeaseKeeper
 from farm.png import png_read
 from farm.segments import segments
 from farm.stack import Stack
 from farm.status import JobStatus
 
 WAIT_S = 90.0
+NOTICED_S = 4 * LeaseKeeper.POLL_S
+"""After this long, work that looks for what should stop it has seen that."""
 
 pytestmark = pytest.mark.timeout(150)
 
@@ -200,11 +204,16 @@ def test_films_in_other_codecs(farm: Farm, tmp_path: Path, codec: Codec) -> None
     assert len(times(film)[0]) == 4
 
 
-def test_a_canceled_job_stops_and_resumes_to_the_same_frames(farm: Farm, tmp_path: Path) -> None:
+def test_a_canceled_job_stops_and_resumes_to_the_same_frames(
+    farm: Farm, tmp_path: Path, hold: Callable[..., Held]
+) -> None:
     clip = make_clip(tmp_path / "stop.mp4", frames=40)
-    job = farm.submit(clip.path, "swirl", params=QUICK, size_px=96, chunk_frames=20)
-    wait_until(lambda: job.status().stage(Stage.STYLIZE).frames_done >= 3)
+    job = farm.submit(clip.path, "swirl", params=QUICK, size_px=96, chunk_frames=20, hold=True)
+    held = hold(job, passed=3)
+    wait_until(lambda: held.waiting)
     job.cancel()
+    time.sleep(NOTICED_S)
+    held.free()
     wait_until(lambda: job.status().state is JobState.CANCELED, 20)
     done = len(stylized(job))
     assert 3 <= done < 40
@@ -228,18 +237,19 @@ def test_a_forgetful_redis_loses_nothing(farm: Farm, tmp_path: Path) -> None:
     assert len(times(job.fetch(tmp_path / "film.mp4"))[0]) == 24
 
 
-def test_a_killed_painter_costs_time_and_nothing_else(farm: Farm, tmp_path: Path) -> None:
+def test_a_killed_painter_costs_time_and_nothing_else(farm: Farm, tmp_path: Path, hold: Callable[..., Held]) -> None:
     clip = make_clip(tmp_path / "killed.mp4", frames=40)
-    job = farm.submit(clip.path, "swirl", params=QUICK, size_px=96, chunk_frames=20)
-    task = TaskId(Stage.STYLIZE, 0)
+    job = farm.submit(clip.path, "swirl", params=QUICK, size_px=96, chunk_frames=20, hold=True)
+    task, held = TaskId(Stage.STYLIZE, 0), hold(job, passed=2)
 
     def painter() -> int | None:
         record = farm.ledger.tasks(job.name).get(task)
-        if record is None or record.state is not TaskState.RUNNING or len(stylized(job)) < 2:
+        if record is None or record.state is not TaskState.RUNNING or not held.waiting:
             return None
         return next((info.pid for info in farm.workers() if info.name == record.worker), None)
 
     os.kill(wait_until(painter), signal.SIGKILL)
+    held.free()
     job.wait(timeout_s=WAIT_S)
     assert manifests(job)[task].attempt == 2
     assert len(stylized(job)) == 40

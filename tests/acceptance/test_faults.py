@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import signal
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from acceptance.conftest import QUICK
-from acceptance.test_farm import WAIT_S, manifests, painted, stylized, wait_until
+from acceptance.test_farm import NOTICED_S, WAIT_S, manifests, painted, stylized, wait_until
 from clips import make_clip
+from held import Held
 
 from farm.client import Farm
 from farm.contract import keys
@@ -25,11 +27,16 @@ from farm.stack import Stack
 pytestmark = pytest.mark.timeout(150)
 
 
-def test_a_paused_job_stands_still_and_goes_on_to_the_same_frames(farm: Farm, tmp_path: Path) -> None:
+def test_a_paused_job_stands_still_and_goes_on_to_the_same_frames(
+    farm: Farm, tmp_path: Path, hold: Callable[..., Held]
+) -> None:
     clip = make_clip(tmp_path / "pause.mp4", frames=24)
-    job = farm.submit(clip.path, "swirl", params=QUICK, size_px=96, chunk_frames=12)
-    wait_until(lambda: job.status().stage(Stage.STYLIZE).frames_done >= 3)
+    job = farm.submit(clip.path, "swirl", params=QUICK, size_px=96, chunk_frames=12, hold=True)
+    held = hold(job, passed=3)
+    wait_until(lambda: held.waiting)
     job.pause()
+    time.sleep(NOTICED_S)
+    held.free()
     wait_until(lambda: job.status().state is JobState.PAUSED, 20)
     done = stylized(job)
     assert 3 <= len(done) < 24
@@ -92,17 +99,23 @@ def test_a_worker_in_quarantine_gets_no_work_and_the_job_is_done_by_the_other(fa
 
 
 def test_a_redis_that_freezes_for_longer_than_a_lease_costs_no_attempt(
-    farm: Farm, farm_stack: Stack, tmp_path: Path
+    farm: Farm, farm_stack: Stack, tmp_path: Path, hold: Callable[..., Held]
 ) -> None:
     redis = next(part.pid for part in farm_stack.status().parts if part.name == "redis")
     clip = make_clip(tmp_path / "frozen.mp4", frames=24)
-    job = farm.submit(clip.path, "swirl", params=QUICK, size_px=96, chunk_frames=12)
-    wait_until(lambda: job.status().stage(Stage.STYLIZE).frames_done >= 2)
+    job = farm.submit(clip.path, "swirl", params=QUICK, size_px=96, chunk_frames=12, hold=True)
+    held = hold(job, passed=2)
+    wait_until(lambda: held.waiting)
+    tasks = farm.ledger.tasks(job.name).items()
+    chunks = {task for task, item in tasks if task.stage is Stage.STYLIZE and item.state is TaskState.RUNNING}
+    assert chunks
     os.kill(redis, signal.SIGSTOP)
     try:
         time.sleep(2.5 * farm.settings.lease_s)
     finally:
         os.kill(redis, signal.SIGCONT)
+    wait_until(lambda: farm.ledger.leased(job.name, chunks) == chunks, 20)
+    held.free()
     job.wait(timeout_s=WAIT_S)
     assert {item.attempt for item in manifests(job).values()} == {1}
     assert not any(item.failed_on for item in farm.ledger.tasks(job.name).values())

@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 from chaos.yard import Painted, Yard, until
 
-from farm.contract.states import JOB_ENDED
+from farm.contract.states import JOB_ENDED, JOB_LIVE, TaskState
 from farm.job import Job
 
 WORKERS = ("worker-0", "worker-1", "worker-2")
@@ -96,6 +96,7 @@ class Soak:
     seed: int = 0
     jobs: list[Job] = field(default_factory=list)
     kills: Counter[str] = field(default_factory=Counter)
+    met: int = 0  # kills of a worker that had a task in hand a moment before
     drained_s: float = 0.0  # when the last job ended, from the first one's submit
     lost: int = 0
     twice: int = 0
@@ -125,7 +126,7 @@ class Soak:
         self.drained_s = time.monotonic() - began_s
 
     def prove(self, reference: Painted) -> None:
-        """Every job is whole, and nothing is left of any."""
+        """Every job is whole, and nothing is left of any; the kills cost tasks their attempts."""
         for job in self.jobs:
             self.yard.finish(job)
             self.lost += self.yard.lost(job, reference)
@@ -133,16 +134,19 @@ class Soak:
             self.yard.check_complete(job, reference)
         self.yard.await_parts(len(WORKERS))
         self.yard.check_clean()
+        more = sum(attempt - 1 for attempt in self._attempts())
+        assert more >= self.met / 2, f"{self.met} kills of workers at work, and {more} attempts more"
 
     def table(self) -> str:
         """What came of it, in Markdown."""
         records = [record for job in self.jobs if (record := self.yard.farm.ledger.job(job.name))]
         times_s = [record.finished_s - record.created_s for record in records]
-        attempts = [item.attempt for job in self.jobs for item in self.yard.farm.ledger.tasks(job.name).values()]
+        attempts = self._attempts()
         facts = {
             "jobs submitted / succeeded": f"{len(self.jobs)} / {sum(item.state == 'succeeded' for item in records)}",
             "frames lost / painted twice": f"{self.lost} / {self.twice}",
             "SIGKILL of a worker's child / of a whole worker": f"{self.kills['child']} / {self.kills['whole']}",
+            "of these, of a worker at work": f"{self.met}",
             "a job's time, median / longest": f"{statistics.median(times_s):.1f} s / {max(times_s):.1f} s",
             "the last job's end, after the last kill": f"{max(0.0, self.drained_s - self.length_s):.1f} s",
             "attempts: tasks with one / with more / most of one": (
@@ -171,9 +175,28 @@ class Soak:
             self._open.pop(0)
         return not self._open
 
+    def _attempts(self) -> list[int]:
+        """Every task's, of all jobs."""
+        return [item.attempt for job in self.jobs for item in self.yard.farm.ledger.tasks(job.name).values()]
+
+    def _at_work(self) -> list[str]:
+        """The workers that have a task in hand."""
+        ledger, busy = self.yard.farm.ledger, set()
+        for record in ledger.jobs(tuple(JOB_LIVE)):
+            tasks = ledger.tasks(record.job)
+            running = [task for task, item in tasks.items() if item.state is TaskState.RUNNING]
+            # Without a lease it is a dead one's: the kill before.
+            busy |= {tasks[task].worker.partition("@")[0] for task in ledger.leased(record.job, running)}
+        return [name for name in WORKERS if name in busy]
+
     def _injure(self) -> None:
-        """SIGKILL a worker's child, or a worker whole, whatever it is doing."""
-        name = self._dice.choice(WORKERS)
+        """SIGKILL a worker's child, or a worker whole: one that is at work, where there is one."""
+        busy = self._at_work()
+        name, before = self._dice.choice(busy or WORKERS), self.kills.total()
+        self._kill(name)
+        self.met += bool(busy) and self.kills.total() > before
+
+    def _kill(self, name: str) -> None:
         if name != SPARED and self._dice.random() < 0.5:
             self.yard.kill(name)
             self.yard.start_worker(name)

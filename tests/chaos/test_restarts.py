@@ -12,8 +12,8 @@ import pytest
 from chaos.conftest import WORKERS
 from chaos.tally import Tally
 from chaos.yard import CHUNK_FRAMES, Painted, Yard, until
+from held import Held
 
-from farm.contract import keys
 from farm.contract.messages import Stage, TaskId
 from farm.contract.states import JobState
 from farm.job import Job
@@ -23,24 +23,6 @@ pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
 GRACE_S = 15.0
 GONE = f"neither it nor a child of it is left ({GRACE_S:.0f} s are allowed)"
 TIMES = 3
-
-
-class Held:
-    """Uploads of painted frames that the store has, and does not answer before `free` is called."""
-
-    def __init__(self, job: Job) -> None:
-        self.waiting = 0
-        self._prefix = f"{keys.job_prefix(job.name)}stylized/"
-        self._freed = threading.Event()
-
-    def __call__(self, key: str) -> None:
-        if key.startswith(self._prefix) and not self._freed.is_set():
-            self.waiting += 1
-            self._freed.wait(60)
-
-    def free(self) -> None:
-        """Let all go, from now on."""
-        self._freed.set()
 
 
 @pytest.fixture
