@@ -10,6 +10,7 @@ nothing new about the worker, so a poison task can't quarantine the only worker 
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 
@@ -73,6 +74,15 @@ def reason(error: Exception) -> str:
 def retry_delay_s(attempt: int) -> float:
     """The pause after the `attempt`-th attempt failed; attempts count from 1."""
     return float(min(RETRY_MAX_S, RETRY_BASE_S * 2.0 ** (attempt - 1)))
+
+
+def sweep_pause_s(sweep_s: float) -> float:
+    """How long a coordinator waits for its next sweep: `sweep_s` and up to a third more, by chance.
+
+    A worker asks Redis for a message anew every second, and who has asked for longest gets it. With whole seconds from
+    sweep to sweep that is the same worker each time: what it hands back, as it failed there, would come back to it.
+    """
+    return sweep_s * random.uniform(1.0, 1.33)
 
 
 def damaged(record: TaskRecord, error: FrameDamaged) -> tuple[str, ...]:

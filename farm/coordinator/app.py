@@ -26,6 +26,7 @@ from farm.heartbeat import Heartbeat
 from farm.ledger import WorkerInfo
 from farm.media import MediaCache
 from farm.redis_ledger import RedisLedger
+from farm.retries import sweep_pause_s
 from farm.service import Parts, connect, process_name, run_celery
 from farm.settings import Settings
 
@@ -120,7 +121,7 @@ class SweepTimer:
             self._thread.join(timeout=5)
 
     def _run(self) -> None:
-        while not self._ended.wait(settings.sweep_s):
+        while not self._ended.wait(sweep_pause_s(settings.sweep_s)):
             try:
                 if self._ledger.take_turn("sweep", settings.sweep_s * 0.9):
                     publish_sweep(app, expires_s=max(settings.sweep_s, 5.0))

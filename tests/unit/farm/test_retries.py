@@ -14,7 +14,7 @@ from farm.contract.errors import (
     WeightsMismatch,
 )
 from farm.ledger import WorkerHealth
-from farm.retries import Verdict, health_after_failure, reason, retry_delay_s, verdict
+from farm.retries import Verdict, health_after_failure, reason, retry_delay_s, sweep_pause_s, verdict
 
 
 @pytest.mark.parametrize(
@@ -61,3 +61,12 @@ def test_the_same_task_again_counts_once() -> None:
         health = health_after_failure(health, "job 0", "broken", now_s=float(now_s), limit=3, quarantine_s=60.0)
     assert health.failed == ("job 0",)
     assert health.quarantine(9.0) == ""
+
+
+@pytest.mark.parametrize("sweep_s", [3.0, 5.0])
+def test_between_sweeps_is_no_whole_number_of_seconds(sweep_s: float) -> None:
+    """Or the same idle worker would be first at every sweep."""
+    pauses = [sweep_pause_s(sweep_s) for _ in range(200)]
+    assert sweep_s <= min(pauses) <= max(pauses) <= 1.33 * sweep_s
+    parts = [pause % 1.0 for pause in pauses]
+    assert max(parts) - min(parts) > 0.8
