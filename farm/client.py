@@ -27,6 +27,7 @@ from farm.collect import in_use
 from farm.contract import keys
 from farm.contract.codec import to_json
 from farm.contract.errors import FarmError, InvalidClip, InvalidInput, JobNotFound
+from farm.contract.excerpt import Excerpt, excerpt_of
 from farm.contract.messages import Priority, Queue
 from farm.contract.params import Params
 from farm.contract.spec import DEFAULT_CHUNK_FRAMES, WEIGHTS_SHA256, Media, Output, Spec, Style
@@ -83,6 +84,8 @@ class Farm:
         style: Wanted | Sequence[Wanted],
         *,
         size_px: int | None = None,
+        from_s: float | str | None = None,
+        to_s: float | str | None = None,
         chunk_frames: int | None = None,
         params: Params | None = None,
         output: Output | None = None,
@@ -95,20 +98,22 @@ class Farm:
 
         `style` is an image file or a built-in style's name, or several to be mixed: a sequence of them, or of pairs
         with their weights, `[("swirl", 2), ("ember", 1)]`. `size_px` is the longer side of the painted film, by
-        default the source's. `chunk_frames`: by default as is best for the clip's length and the workers there are.
-        The same submit twice is one job, unless `again`, however many workers there are by then; a `priority` given
-        with it is its new one. With `hold` a new job begins paused, until `resume`.
+        default the source's. `from_s` and `to_s`, seconds or `"M:SS.mmm"`, have a part of the clip painted: the frames
+        that begin between the two. `chunk_frames`: by default as is best for the clip's length and the workers there
+        are. The same submit twice is one job, unless `again`, however many workers there are by then; a `priority`
+        given with it is its new one. With `hold` a new job begins paused, until `resume`.
         Everything is checked before anything is written: InvalidInput and its kin leave the store as it was.
         """
         clip_path = Path(clip)
         params = params or Params()
         length = DEFAULT_CHUNK_FRAMES if chunk_frames is None else chunk_frames
+        excerpt = excerpt_of(from_s, to_s)
         blank = Media("0" * 64, "", 0)
         some = (Style(blank, ""),)
-        _build_spec(shown_name(clip_path), blank, some, size_px, length, params, output or Output(), "")
+        _build_spec(shown_name(clip_path), blank, some, size_px, length, params, output or Output(), "", excerpt)
         style_files = load_styles(style, self.settings)
         stamp = _stamp(clip_path)
-        source, frame_count = _check_clip(clip_path, self.settings, size_px)
+        source, frame_count = _check_clip(clip_path, self.settings, size_px, excerpt)
         if _stamp(clip_path) != stamp:
             raise _changed(clip_path)
         self.check()
@@ -122,6 +127,7 @@ class Farm:
             params,
             output or Output(),
             nonce,
+            excerpt,
         )
         if chunk_frames is None:
             spec = self._in_chunks(spec, frame_count)
@@ -215,9 +221,11 @@ def _changed(clip: Path) -> InvalidClip:
     )
 
 
-def _check_clip(path: Path, settings: Settings, size_px: int | None = None) -> tuple[Media, int]:
-    """The clip, and about how many frames it has."""
-    frame_count = sandbox.check_clip(path, settings, size_px)
+def _check_clip(
+    path: Path, settings: Settings, size_px: int | None = None, excerpt: Excerpt | None = None
+) -> tuple[Media, int]:
+    """The clip, and about how many frames there are to paint."""
+    frame_count = sandbox.check_clip(path, settings, size_px, excerpt)
     suffix = path.suffix.lower()
     suffix = suffix if suffix[1:].isalnum() and suffix.isascii() and len(suffix) <= 9 else ".clip"
     with path.open("rb") as file:
@@ -234,6 +242,7 @@ def _build_spec(
     params: Params,
     output: Output,
     again: str,
+    excerpt: Excerpt | None = None,
 ) -> Spec:
     return Spec(
         name=name[:200],
@@ -245,6 +254,7 @@ def _build_spec(
         output=output,
         weights_sha256=WEIGHTS_SHA256[params.backbone],
         again=again,
+        excerpt=excerpt,
     )
 
 

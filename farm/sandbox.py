@@ -29,6 +29,7 @@ from typing import IO, TYPE_CHECKING, Any
 import farm
 from farm.contract.codec import from_plain, to_plain
 from farm.contract.errors import DecoderFailed, FarmError, InvalidClip, InvalidStyle
+from farm.contract.excerpt import Excerpt
 from farm.settings import Settings
 
 if TYPE_CHECKING:
@@ -63,15 +64,16 @@ class Request:
     cpu_s: int
     answer_bytes: int
     size_px: int | None = None  # of the film, for a check
+    excerpt: Excerpt | None = None
 
 
-def check_clip(path: Path | str, settings: Settings, size_px: int | None = None) -> int:
-    """About how many frames the clip has, by what it says of itself.
+def check_clip(path: Path | str, settings: Settings, size_px: int | None = None, excerpt: Excerpt | None = None) -> int:
+    """About how many frames the clip, or an excerpt of it, has, by what it says of itself.
 
     InvalidClip if it can't be painted with a longer side of `size_px` (None: its own), DecoderFailed if that took too
     much to find out.
     """
-    answer, _ = _answer("check", path, settings, _MIB, size_px=size_px)
+    answer, _ = _answer("check", path, settings, _MIB, size_px=size_px, excerpt=excerpt)
     frames = answer.get("frames")
     if not isinstance(frames, int):
         raise _failed(path, f"answered nonsense ({answer})")
@@ -79,12 +81,13 @@ def check_clip(path: Path | str, settings: Settings, size_px: int | None = None)
 
 
 def index_clip(
-    path: Path | str, settings: Settings, on_wait: OnWait = lambda: None
+    path: Path | str, settings: Settings, on_wait: OnWait = lambda: None, *, excerpt: Excerpt | None = None
 ) -> tuple[FrameIndex, tuple[int, ...]]:
-    """The clip's frame index, and the first frames of all its shots but the first."""
+    """The frame index of the clip, or of an excerpt of it, and the first frames of all its shots but the first."""
     from farm.video import FrameIndex
 
-    answer, _ = _answer("index", path, settings, (64 + settings.max_frames // 2**13) * _MIB, on_wait)
+    most_bytes = (64 + settings.max_frames // 2**13) * _MIB
+    answer, _ = _answer("index", path, settings, most_bytes, on_wait, excerpt=excerpt)
     try:
         cuts = tuple(int(cut) for cut in answer["cuts"])
         return from_plain(FrameIndex, answer["index"]), cuts
@@ -125,11 +128,12 @@ def _answer(
     on_wait: OnWait = lambda: None,
     *,
     size_px: int | None = None,
+    excerpt: Excerpt | None = None,
 ) -> tuple[Any, bytes]:
     """What the child answered: JSON on the first line, and the bytes after it."""
     request = Request(
         function, str(path), settings.max_pixels, settings.max_frames, settings.max_duration_s,
-        settings.decode_memory_mb * _MIB, settings.decode_cpu_s, answer_bytes, size_px,
+        settings.decode_memory_mb * _MIB, settings.decode_cpu_s, answer_bytes, size_px, excerpt,
     )  # fmt: skip
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         code = _run(request, settings, out, err, on_wait)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import os
 import sys
 import threading
@@ -40,17 +41,19 @@ def check(request: Request, beat: Beat) -> Answer:
     """Probe the clip and read it through; about how many frames it has."""
     from farm import video
 
-    info = video.check(request.path, request.size_px, limits=_limits(request), on_beat=beat)
+    info = video.check(request.path, request.size_px, request.excerpt, limits=_limits(request), on_beat=beat)
     frames = info.declared_frames or round(info.duration_s * Fraction(*(info.average_rate or (25, 1))))
+    if request.excerpt is not None and info.duration_s > 0:
+        frames = math.ceil(frames * request.excerpt.share(info.duration_s))
     return {"frames": frames}, b""
 
 
 def index(request: Request, beat: Beat) -> Answer:
-    """Decode the whole clip: its frame index and its cuts."""
+    """Decode the clip, or an excerpt of it: its frame index and its cuts."""
     from farm import shots, video
 
     detector = shots.CutDetector()
-    found = video.index(request.path, detector.add, limits=_limits(request), on_beat=beat)
+    found = video.index(request.path, detector.add, excerpt=request.excerpt, limits=_limits(request), on_beat=beat)
     return {"index": to_plain(found), "cuts": list(detector.cuts())}, b""
 
 

@@ -11,6 +11,7 @@ from typing import Any
 import av
 
 from farm import video
+from farm.contract.excerpt import Excerpt
 from farm.contract.plan import FrameRange
 from farm.contract.spec import Codec, Output
 
@@ -51,11 +52,12 @@ def film_of(
     codec: Codec = Codec.H264,
     size_wh: tuple[int, int] | None = None,
     joins: Sequence[int] = (),
+    excerpt: Excerpt | None = None,
     **more: Any,
 ) -> tuple[Path, video.FrameIndex, video.FilmInfo]:
-    """The clip's own frames as a film, in segments that join at `joins`."""
+    """The frames of the clip, or of an excerpt of it, as a film, in segments that join at `joins`."""
     output = Output(codec=codec, **more)
-    index = video.index(clip_path)
+    index = video.index(clip_path, excerpt=excerpt)
     size = size_wh or video.frame_size(index.width, index.height, None)
     film = folder / f"film{output.suffix}"
     result = write_film(

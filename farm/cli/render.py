@@ -22,9 +22,11 @@ from farm.cli.request import (
     Clip,
     CodecName,
     Crf,
+    From,
     Request,
     Size,
     Styles,
+    To,
     check,
     check_target,
     request_from,
@@ -47,6 +49,8 @@ def render(
     ],
     *,
     size: Size = None,
+    from_s: From = None,
+    to_s: To = None,
     chunk: Chunk = CHUNK,
     codec: CodecName = CODEC,
     crf: Crf = CRF,
@@ -59,7 +63,9 @@ def render(
     Uses the farm that is configured; where none is, starts one on this machine and ends it after. What it has painted
     goes with it, also on Ctrl-C: for a long film start `farm up` first, and the same command goes on from there.
     """
-    request = request_from(clip, style, params, size=size, chunk=chunk, codec=codec, crf=crf, again=again)
+    request = request_from(
+        clip, style, params, size=size, chunk=chunk, codec=codec, crf=crf, again=again, from_s=from_s, to_s=to_s
+    )
     check_target(output, request.output.suffix, clip)
     check(request)
     with some_farm() as farm:

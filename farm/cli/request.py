@@ -12,6 +12,7 @@ import typer
 
 from farm.cli.flags import value_of
 from farm.contract.errors import InvalidInput, InvalidParameter
+from farm.contract.excerpt import Excerpt, excerpt_of
 from farm.contract.params import Params
 from farm.contract.spec import DEFAULT_CRF, MAX_CRF, Codec, Media, Output, Spec, Style
 from farm.plan import CHUNK_CHOICES
@@ -32,6 +33,19 @@ Size = Annotated[
     typer.Option(
         "--size", metavar="PX", help="The painted film's longer side. (default: the clip's)", show_default=False
     ),
+]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        metavar="TIME",
+        help="Paint from here on: 83.5 or 1:23.5. (default: the beginning)",
+        show_default=False,
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option("--to", metavar="TIME", help="Paint up to here. (default: the clip's end)", show_default=False),
 ]
 Chunk = Annotated[
     str, typer.Option("--chunk", metavar="N", help="Frames that one worker paints in a row; auto: by clip and workers.")
@@ -58,16 +72,33 @@ class Request:
     params: Params
     output: Output
     again: bool = False
+    from_s: str | None = None  # None: from the clip's beginning
+    to_s: str | None = None  # None: to its end
+
+    @property
+    def excerpt(self) -> Excerpt | None:
+        """What is to be painted of the clip, where that is not all of it; InvalidParameter where it can't be."""
+        return excerpt_of(self.from_s, self.to_s)
 
 
 def request_from(
-    clip: str, styles: list[str], params: Params, *, size: str | None, chunk: str, codec: str, crf: str, again: bool
+    clip: str,
+    styles: list[str],
+    params: Params,
+    *,
+    size: str | None,
+    chunk: str,
+    codec: str,
+    crf: str,
+    again: bool,
+    from_s: str | None = None,
+    to_s: str | None = None,
 ) -> Request:
     """The request that command-line values make; InvalidParameter where one can't be used."""
     request = Request(
         clip, tuple(map(weighted, styles)), None if size is None else value_of(int, size),
         None if chunk == CHUNK else value_of(int, chunk), params,
-        Output(value_of(Codec, codec), value_of(int, crf)), again,
+        Output(value_of(Codec, codec), value_of(int, crf)), again, from_s, to_s,
     )  # fmt: skip
     blank = Media("0" * 64, "", 0)
     Spec(
@@ -78,6 +109,7 @@ def request_from(
         CHUNK_CHOICES[0] if request.chunk_frames is None else request.chunk_frames,
         request.params,
         request.output,
+        excerpt=request.excerpt,
     )
     return request
 
@@ -118,7 +150,7 @@ def check(request: Request) -> None:
 
     settings = Settings.load()
     load_styles(request.styles, settings)
-    sandbox.check_clip(request.clip, settings, request.size_px)
+    sandbox.check_clip(request.clip, settings, request.size_px, request.excerpt)
 
 
 def check_target(target: str, suffix: str, clip: str | None = None) -> None:

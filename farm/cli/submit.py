@@ -19,9 +19,11 @@ from farm.cli.request import (
     Clip,
     CodecName,
     Crf,
+    From,
     Request,
     Size,
     Styles,
+    To,
     check_files,
     check_target,
     request_from,
@@ -43,6 +45,8 @@ def submit(
     style: Styles,
     *,
     size: Size = None,
+    from_s: From = None,
+    to_s: To = None,
     chunk: Chunk = CHUNK,
     codec: CodecName = CODEC,
     crf: Crf = CRF,
@@ -71,7 +75,9 @@ def submit(
     from farm.cli.watch import watch_to_end
     from farm.client import Farm
 
-    request = request_from(clip, style, params, size=size, chunk=chunk, codec=codec, crf=crf, again=again)
+    request = request_from(
+        clip, style, params, size=size, chunk=chunk, codec=codec, crf=crf, again=again, from_s=from_s, to_s=to_s
+    )
     if output:
         check_target(output, request.output.suffix, clip)
     wanted = priority_of(priority)
@@ -108,6 +114,8 @@ def send(farm: Farm, request: Request, priority: Priority | None = None, hold: b
             request.clip,
             request.styles,
             size_px=request.size_px,
+            from_s=request.from_s,
+            to_s=request.to_s,
             chunk_frames=request.chunk_frames,
             params=request.params,
             output=request.output,

@@ -2,6 +2,8 @@
 
 Canonical: keys sorted, no spaces, UTF-8; so equal values give equal bytes and one SHA-256.
 Reading refuses unknown fields, missing fields, wrong kinds and unknown versions.
+A field that came after values were stored is marked `LATER`: it is written only where it is not its default, so that
+what says the same as before has the bytes, and the SHA-256, that it had.
 """
 
 from __future__ import annotations
@@ -9,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import types
-from dataclasses import MISSING, fields, is_dataclass
+from dataclasses import MISSING, Field, fields, is_dataclass
 from enum import StrEnum
 from functools import cache
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
@@ -17,12 +19,15 @@ from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 from farm.contract.errors import InvalidInput, UnknownVersion
 
 T = TypeVar("T")
+LATER = {"later": True}
+"""Metadata of a dataclass's field."""
 
 
 def to_plain(value: Any) -> Any:
     """Dataclasses, enums and tuples as dicts, strings and lists."""
     if is_dataclass(value) and not isinstance(value, type):
-        return {info.name: to_plain(getattr(value, info.name)) for info in fields(value)}
+        items = {info.name: getattr(value, info.name) for info in fields(value) if not _left_out(value, info)}
+        return {name: to_plain(item) for name, item in items.items()}
     if isinstance(value, StrEnum):
         return str(value)
     if isinstance(value, tuple | list):
@@ -30,6 +35,10 @@ def to_plain(value: Any) -> Any:
     if isinstance(value, dict):
         return {str(key): to_plain(item) for key, item in value.items()}
     return value
+
+
+def _left_out(value: Any, info: Field[Any]) -> bool:
+    return "later" in info.metadata and getattr(value, info.name) == info.default
 
 
 def to_json(value: Any) -> bytes:

@@ -10,8 +10,9 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import ClassVar
 
-from farm.contract.codec import sha256_hex, to_json
+from farm.contract.codec import LATER, sha256_hex, to_json
 from farm.contract.errors import InvalidParameter
+from farm.contract.excerpt import Excerpt
 from farm.contract.params import Backbone, Params
 
 SPEC_VERSION = 2
@@ -122,6 +123,7 @@ class Spec:
     weights_sha256: str = WEIGHTS_SHA256[Backbone.EFFICIENTNET_LITE0]
     again: str = ""  # a nonce of `--again`; empty: the same submit is the same job
     version: int = SPEC_VERSION
+    excerpt: Excerpt | None = field(default=None, metadata=LATER)  # None: the whole clip
 
     def __post_init__(self) -> None:
         if self.size_px is not None:

@@ -146,7 +146,7 @@ def _write_pictures(run: Run, source: Path, index: FrameIndex) -> None:
         pairs.append((number, content, reader.frame(final.stored(number))))
     spec = run.spec
     lines = [
-        f"{spec.name}  ·  {spec.style_name}",
+        f"{spec.name}{f', {spec.excerpt}' if spec.excerpt else ''}  ·  {spec.style_name}",
         f"{plan.frame_count} frames  ·  {plan.width} × {plan.height}  ·  {len(plan.chunks)} chunks"
         f"  ·  {spec.params.backbone}",
     ]

@@ -34,6 +34,7 @@ def build_report(
         "version": REPORT_VERSION,
         "job": spec.job,
         "name": spec.name,
+        "excerpt": None if spec.excerpt is None else to_plain(spec.excerpt),
         "style": spec.style_name,
         "styles": [{"name": style.name, "weight": style.weight} for style in spec.styles],
         "params": to_plain(spec.params),

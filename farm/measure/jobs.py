@@ -81,6 +81,8 @@ def _reference(job: Job, plan: Plan, against: Job | str | Path | None) -> Iterab
     other = _plan(against)
     if against.spec.source.sha256 != job.spec.source.sha256:
         raise InvalidInput(f"{against.name} was painted from another clip than {job.name}; give one of the same clip")
+    if against.spec.excerpt != job.spec.excerpt:
+        raise InvalidInput(f"{against.name} is another part of the clip than {job.name}; give one of the same part")
     if (other.width, other.height, other.frame_count) != (plan.width, plan.height, plan.frame_count):
         raise InvalidInput(
             f"{against.name} is {other.width}×{other.height} px, {job.name} is {plan.width}×{plan.height} px; "

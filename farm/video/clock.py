@@ -60,7 +60,7 @@ def decode_times(pts: tuple[int, ...], reorder_frames: int) -> tuple[int, ...]:
 def time_notices(index: FrameIndex, base: Fraction) -> tuple[str, ...]:
     """For the artist: where the film's clock is another than the clip's."""
     notices = []
-    if index.origin:
+    if index.origin and index.part is None:
         start_s = float(index.pts[0] * index.seconds_per_tick)
         notices.append(f"the clip's clock starts at {start_s:.1f} s; the film's starts at 0")
     if any((pts * index.seconds_per_tick / base).denominator != 1 for pts in index.film_pts):

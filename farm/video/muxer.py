@@ -107,7 +107,8 @@ def _join(
         film = files.enter_context(film_file(part, how, base))
         film.metadata.update(metadata)
         stream = _video_stream(film, first, how, Fraction(*index.average_rate), base)
-        tracks = Tracks(clip, film, how.container, index.origin * index.seconds_per_tick, on_beat)
+        shift_s = index.origin * index.seconds_per_tick
+        tracks = Tracks(clip, film, how.container, shift_s, on_beat, part=index.part)
         film.start_encoding()
         joint = _Joint(film, stream, tracks, index, base, reorder_frames, on_frame)
         for segment in chain((first,), segments):

@@ -11,11 +11,12 @@ import av
 import av.error
 
 from farm.contract.errors import InvalidClip
+from farm.contract.excerpt import Excerpt
 from farm.video.color import ColorTags, tags_of
 from farm.video.geometry import orientation_of, painted_size
 from farm.video.source import LIMITS, Beat, Limits, decoded, packets, reading
 from farm.video.stamps import Stamps
-from farm.video.timeline import pixel_aspect, shown_size, time_base
+from farm.video.timeline import Wanted, outside, pixel_aspect, shown_size, time_base
 
 if TYPE_CHECKING:
     from av.container import InputContainer
@@ -67,12 +68,18 @@ def probe(path: Path | str, *, limits: Limits = LIMITS) -> VideoInfo:
 
 
 def check(
-    path: Path | str, size_px: int | None = None, *, limits: Limits = LIMITS, on_beat: Beat = lambda: None
+    path: Path | str,
+    size_px: int | None = None,
+    excerpt: Excerpt | None = None,
+    *,
+    limits: Limits = LIMITS,
+    on_beat: Beat = lambda: None,
 ) -> VideoInfo:
     """`probe`, then read every packet and decode the last GOP: InvalidClip where the clip can't be painted.
 
     That is where a film with a longer side of `size_px` (None: the clip's) would be too large, where the file is cut
-    short, and where its clock starts again. `on_beat()` is called at every packet and picture.
+    short, where it ends before the `excerpt` begins, and where its clock starts again. `on_beat()` is called at every
+    packet and picture.
     """
     info = probe(path, limits=limits)
     painted_size(path, (info.width, info.height), size_px, limits.pixels)
@@ -80,6 +87,7 @@ def check(
         _check_index(path, container, stream)
         found = _read_packets(path, container, stream, on_beat)
         _check_packets(path, info, found, (container.duration or 0) / av.time_base)
+        _check_reach(path, found, excerpt, Wanted(excerpt, container, time_base(stream)))
         _check_last_frames(path, stream, found.last_gop, on_beat)
         return info
 
@@ -147,12 +155,14 @@ class _Packets:
     count: int  # of the video stream
     corrupt: int
     stop_s: float  # end of the last packet of any stream
+    shown: tuple[int, int] | None  # first and last PTS of the video stream; None where it has none
     last_gop: list[av.Packet[Any]]  # from the last keyframe on
 
 
 def _read_packets(path: Path | str, container: InputContainer, stream: VideoStream, on_beat: Beat) -> _Packets:
     stamps = Stamps(path, time_base(stream))
     count, corrupt, held_bytes, stop_s = 0, 0, 0, Fraction(0)
+    shown: tuple[int, int] | None = None
     last_gop: list[av.Packet[Any]] = []
     frame_pixels = max(1, stream.codec_context.width * stream.codec_context.height)
     max_frames = min(_MAX_GOP_FRAMES, max(2, _MAX_GOP_PIXELS // frame_pixels))
@@ -165,12 +175,15 @@ def _read_packets(path: Path | str, container: InputContainer, stream: VideoStre
         stamps.add(packet.dts, packet.pts)
         count += 1
         corrupt += packet.is_corrupt
+        if packet.pts is not None:
+            first, last = shown or (packet.pts, packet.pts)
+            shown = min(first, packet.pts), max(last, packet.pts)
         if packet.is_keyframe:
             last_gop, held_bytes = [], 0
         held_bytes += packet.size
         if held_bytes <= _MAX_GOP_BYTES and len(last_gop) < max_frames:
             last_gop.append(packet)
-    return _Packets(count, corrupt, float(stop_s), last_gop)
+    return _Packets(count, corrupt, float(stop_s), shown, last_gop)
 
 
 def _check_packets(path: Path | str, info: VideoInfo, found: _Packets, declared_s: float) -> None:
@@ -182,6 +195,15 @@ def _check_packets(path: Path | str, info: VideoInfo, found: _Packets, declared_
         raise _cut_short(path, f"{found.count} of {declared} frames are there")
     if info.container.startswith(_STATES_DURATION) and found.stop_s < declared_s - _TAIL_S:
         raise _cut_short(path, f"{found.stop_s:.1f} of {declared_s:.1f} s are there")
+
+
+def _check_reach(path: Path | str, found: _Packets, excerpt: Excerpt | None, wanted: Wanted) -> None:
+    """The plan has the last word: what a decoder gives is known then."""
+    if excerpt is None or found.shown is None:
+        return
+    _first_ms, last_ms = map(wanted.at_ms, found.shown)
+    if last_ms < excerpt.start_ms:
+        raise outside(path, excerpt, "its last one", last_ms)
 
 
 def _check_last_frames(path: Path | str, stream: VideoStream, last_gop: list[av.Packet[Any]], on_beat: Beat) -> None:

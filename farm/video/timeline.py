@@ -8,15 +8,16 @@ from __future__ import annotations
 import math
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, cast
 
 import numpy as np
 
-from farm.contract.codec import sha256_hex, to_json
+from farm.contract.codec import LATER, sha256_hex, to_json
 from farm.contract.errors import InvalidClip
+from farm.contract.excerpt import Excerpt, time_text
 from farm.video.color import ColorTags, tags_of
 from farm.video.geometry import Orientation, orientation_of
 from farm.video.picture import Converter
@@ -50,8 +51,24 @@ class Sound:
 
 
 @dataclass(frozen=True, slots=True)
+class Part:
+    """Where an excerpt lies in its clip."""
+
+    frames_before: int
+    start_us: int  # of its first frame, on the clip's clock
+    stop_us: int | None  # of the first frame after it; None: the excerpt goes to the clip's end
+
+    def holds(self, packet: av.Packet[Any]) -> bool:
+        """Whether a packet of sound or subtitles begins in it; not, where it has no time."""
+        if packet.pts is None:
+            return False
+        at_us = packet.pts * packet.time_base * 1_000_000
+        return self.start_us <= at_us and (self.stop_us is None or at_us < self.stop_us)
+
+
+@dataclass(frozen=True, slots=True)
 class FrameIndex:
-    """Every decoded frame of a clip, in presentation order."""
+    """Every decoded frame of a clip, or of a part of it, in presentation order."""
 
     VERSION: ClassVar[int] = INDEX_VERSION
 
@@ -72,10 +89,11 @@ class FrameIndex:
     sound: tuple[Sound, ...]
     origin: int = 0  # the clip's PTS that is the film's 0
     version: int = INDEX_VERSION
+    part: Part | None = field(default=None, metadata=LATER)  # None: the whole clip
 
     @property
     def frame_count(self) -> int:
-        """How many frames the clip has."""
+        """How many frames there are to paint."""
         return len(self.pts)
 
     @property
@@ -108,60 +126,140 @@ class FrameIndex:
 class _Track:
     """What indexing has seen so far."""
 
+    wanted: Wanted
+    frames_before: int = 0
+    next_pts: int | None = None  # of the first frame after those wanted
     pts: list[int] = field(default_factory=list)
     checksums: list[int] = field(default_factory=list)
     keyframe_pts: list[int] = field(default_factory=list)
     seekable: bool = True
     last_duration: int = 0
     first: VideoFrame | None = None
+    latest: int | None = None  # PTS
 
-    def add(self, frame: VideoFrame, nominal: int) -> None:
-        pts = frame.pts
-        previous = self.pts[-1] if self.pts else None
+    @property
+    def done(self) -> bool:
+        """Whether a frame after those wanted has come."""
+        return self.next_pts is not None
+
+    def add(self, frame: VideoFrame, nominal: int) -> bool:
+        """The next frame; whether it is wanted."""
+        pts, previous = frame.pts, self.latest
         if pts is None:
             pts, self.seekable = (0 if previous is None else previous + nominal), False
         if previous is not None and pts <= previous:
             pts, self.seekable = previous + 1, False
-        if self.first is None:
-            self.first = frame
+        self.latest = pts
+        if self.wanted.is_after(pts):
+            self.next_pts = pts
+            return False
         if frame.key_frame:
             self.keyframe_pts.append(pts)
+        if self.wanted.is_before(pts):
+            self.frames_before += 1
+            return False
+        if self.first is None:
+            self.first = frame
         self.pts.append(pts)
         self.checksums.append(checksum(frame))
         self.last_duration = frame.duration or 0
+        return True
+
+
+class Wanted:
+    """Which frames an excerpt has, by their PTS; all where there is none. Times count from where a player's do: from
+    the file's first packet, or the first frame that is asked about.
+    """
+
+    def __init__(self, excerpt: Excerpt | None, container: InputContainer, base: Fraction) -> None:
+        self.excerpt = excerpt
+        self._base = base
+        self._zero_s = None if container.start_time is None else Fraction(container.start_time, 1_000_000)
+
+    def is_before(self, pts: int) -> bool:
+        """Whether a frame begins before the excerpt."""
+        return self.excerpt is not None and self.at_ms(pts) < self.excerpt.start_ms
+
+    def is_after(self, pts: int) -> bool:
+        """Whether a frame begins at the excerpt's end, or after it."""
+        stop_ms = None if self.excerpt is None else self.excerpt.stop_ms
+        return stop_ms is not None and self.at_ms(pts) >= stop_ms
+
+    def at_ms(self, pts: int) -> int:
+        """When a frame begins, to the millisecond."""
+        at_s = pts * self._base
+        if self._zero_s is None or self._zero_s > at_s:
+            self._zero_s = at_s
+        return math.floor((at_s - self._zero_s) * 1000 + Fraction(1, 2))
 
 
 def index(
     path: Path | str,
     on_frame: Watcher | None = None,
     *,
+    excerpt: Excerpt | None = None,
     limits: Limits = LIMITS,
     on_beat: Beat = lambda: None,
 ) -> FrameIndex:
-    """Decode the whole clip once and note when each frame is shown.
+    """Decode the whole clip once and note when each frame is shown; of an excerpt, the clip up to its end.
 
     `on_frame(number, image)` sees every frame, (h, w, 3) uint8 BGR, longer side at most 256 px, so that scene cuts
     are found in the same pass. `on_beat()` is called at every packet. InvalidClip where there is no frame, and where
     the clip's clock starts again.
     """
     with reading(path, limits) as (container, stream):
-        nominal = nominal_ticks(stream)
-        track, spans, stamps = _Track(), SoundSpans(), Stamps(path, time_base(stream))
+        nominal, base = nominal_ticks(stream), time_base(stream)
+        track, spans, stamps = _Track(Wanted(excerpt, container, base)), SoundSpans(), Stamps(path, base)
         watch = _watching(on_frame)
-        streams = [stream, *container.streams.audio]
-        for packet in packets(container, *streams):
+        for packet in packets(container, stream, *container.streams.audio):
             on_beat()
             if packet.stream.index != stream.index:
                 spans.add(packet)
                 continue
             for frame in pictures_of(packet):
                 stamps.add(frame.pts)
-                track.add(frame, nominal)
-                _check_limits(path, track, stream, limits)
-                watch(len(track.pts) - 1, frame)
+                if track.add(frame, nominal):
+                    watch(len(track.pts) - 1, frame)
+                _check_limits(path, track, base, limits)
+            if track.done:
+                break
         if track.first is None:
-            raise InvalidClip(f"{path} has no frame that can be decoded; export it again", path=str(path))
-        return _frame_index(container, stream, track, spans.sound())
+            raise _without_frames(path, track)
+        found = _frame_index(container, stream, track, spans.sound())
+    return found if excerpt is None else _as_part(found, track, path, limits, on_beat)
+
+
+def _without_frames(path: Path | str, track: _Track) -> InvalidClip:
+    excerpt, latest = track.wanted.excerpt, track.latest
+    if excerpt is None or latest is None:
+        return InvalidClip(f"{path} has no frame that can be decoded; export it again", path=str(path))
+    return outside(path, excerpt, "the next one" if track.done else "its last one", track.wanted.at_ms(latest))
+
+
+def outside(path: Path | str, excerpt: Excerpt, which: str, at_ms: int) -> InvalidClip:
+    """The clip has no frame in `excerpt`, but `which` at `at_ms`."""
+    return InvalidClip(
+        f"{path} has no frame {excerpt}: {which} begins at {time_text(at_ms)}; give another --from or --to",
+        path=str(path),
+    )
+
+
+def _as_part(whole: FrameIndex, track: _Track, path: Path | str, limits: Limits, on_beat: Beat) -> FrameIndex:
+    """`whole`, of the frames wanted, as that of a part of its clip: a film of it begins with its first frame."""
+    first, after, tick_s = track.pts[0], track.next_pts, whole.seconds_per_tick
+    stop_us = None if after is None else math.floor(after * tick_s * 1_000_000)
+    part = Part(track.frames_before, math.floor(first * tick_s * 1_000_000), stop_us)
+    last = whole.last_duration if after is None else after - track.pts[-1]
+    return replace(whole, last_duration=last, origin=first, part=part, sound=_sound_of(path, part, limits, on_beat))
+
+
+def _sound_of(path: Path | str, part: Part, limits: Limits, on_beat: Beat) -> tuple[Sound, ...]:
+    spans = SoundSpans(part)
+    with reading(path, limits) as (container, _):
+        for packet in packets(container, *container.streams.audio) if container.streams.audio else ():
+            on_beat()
+            spans.add(packet)
+    return spans.sound()
 
 
 def planned_limits(index: FrameIndex) -> Limits:
@@ -198,15 +296,18 @@ def time_base(stream: VideoStream) -> Fraction:
 
 
 class SoundSpans:
-    """First and last moment of each sound track."""
+    """First and last moment of each sound track, or of what `part` has of it."""
 
-    def __init__(self) -> None:
+    def __init__(self, part: Part | None = None) -> None:
+        self._part = part
         self._spans: dict[int, tuple[str, Fraction, Fraction]] = {}
 
     def add(self, packet: av.Packet[Any]) -> None:
         """A sound packet."""
         stream = packet.stream
         if packet.pts is None or packet.size == 0 or stream.codec_context is None:
+            return
+        if self._part is not None and not self._part.holds(packet):
             return
         start = packet.pts * packet.time_base
         stop = start + (packet.duration or 0) * packet.time_base
@@ -234,10 +335,10 @@ def _watching(on_frame: Watcher | None) -> Callable[[int, VideoFrame], None]:
     return watch
 
 
-def _check_limits(path: Path | str, track: _Track, stream: VideoStream, limits: Limits) -> None:
-    if len(track.pts) > limits.frames:
+def _check_limits(path: Path | str, track: _Track, base: Fraction, limits: Limits) -> None:
+    if track.frames_before + len(track.pts) > limits.frames:
         raise InvalidClip(f"{path} has more than {limits.frames} frames; cut it", path=str(path))
-    if (track.pts[-1] - track.pts[0]) * time_base(stream) > limits.duration_s:
+    if track.pts and (track.pts[-1] - track.pts[0]) * base > limits.duration_s:
         raise InvalidClip(f"{path} is longer than {limits.duration_s:.0f} s; cut it", path=str(path))
 
 

@@ -8,6 +8,7 @@ keeps a stream once it has it, and one that its container or encoder refuses wou
 from __future__ import annotations
 
 import io
+import math
 import re
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -23,7 +24,7 @@ from av.subtitles.subtitle import SubtitleSet
 
 from farm.video.faults import is_machine_fault
 from farm.video.source import packets
-from farm.video.timeline import Sound, SoundSpans
+from farm.video.timeline import Part, Sound, SoundSpans
 
 if TYPE_CHECKING:
     from av.container import InputContainer, OutputContainer
@@ -175,7 +176,10 @@ AddTrack = Callable[["OutputContainer"], Track]
 
 
 class Tracks:
-    """All sound and subtitle tracks of a clip, pulled as the film's clock goes on; `on_beat` hears of each packet."""
+    """All sound and subtitle tracks of a clip, pulled as the film's clock goes on; `on_beat` hears of each packet.
+
+    Of a clip's `part` they have what begins in it, and subtitles that are on then.
+    """
 
     def __init__(
         self,
@@ -184,8 +188,11 @@ class Tracks:
         container: Container,
         shift_s: Fraction,
         on_beat: Callable[[], None] = lambda: None,
+        *,
+        part: Part | None = None,
     ) -> None:
         self.notices: list[str] = []
+        self._part = part
         self._on_beat = on_beat
         self._tracks: dict[int, Track] = {}
         for stream in source.streams:
@@ -195,7 +202,7 @@ class Tracks:
         wanted = [item for item in source.streams if item.index in self._tracks or item.type == "audio"]
         self._packets = packets(source, *wanted) if wanted else iter(())
         self._waiting: list[Packet] = []
-        self._left_out = SoundSpans()
+        self._left_out = SoundSpans(part)
 
     @property
     def left_out(self) -> tuple[Sound, ...]:
@@ -220,7 +227,7 @@ class Tracks:
             self._on_beat()
             if packet.stream.index not in self._tracks:
                 self._left_out.add(packet)
-            elif packet.size or packet.pts is not None:
+            elif (packet.size or packet.pts is not None) and (self._part is None or _trimmed(packet, self._part)):
                 self._waiting += self._tracks[packet.stream.index].feed(packet)
 
     def rest(self) -> Iterator[Packet]:
@@ -254,6 +261,18 @@ class Tracks:
         else:
             self.notices.append(f"{kind} track {stream.index} becomes {encoder}: {container.format} can't hold {codec}")
         return track
+
+
+def _trimmed(packet: Packet, part: Part) -> bool:
+    """Whether a part has the packet; a subtitle is made to begin and to end with the part."""
+    if packet.stream.type != "subtitle" or packet.pts is None or not packet.duration:
+        return part.holds(packet)
+    tick_us = packet.time_base * 1_000_000
+    start, stop = max(packet.pts, math.ceil(part.start_us / tick_us)), packet.pts + packet.duration
+    if part.stop_us is not None:
+        stop = min(stop, math.floor(part.stop_us / tick_us))
+    packet.pts, packet.dts, packet.duration = start, start, stop - start
+    return start < stop
 
 
 def _tried(film: OutputContainer, ways: list[AddTrack]) -> tuple[Track | None, str]:

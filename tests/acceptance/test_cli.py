@@ -161,6 +161,27 @@ def test_styles_are_mixed_scaled_and_keep_the_clips_colours(shell: Shell, clip: 
     assert "'none' is no weight" in shell("submit", clip, "-s", "swirl:none", code=2).stderr
 
 
+def test_a_part_of_a_clip_is_a_job_of_its_own_with_its_own_sound(shell: Shell, clip: Path, tmp_path: Path) -> None:
+    """Of twelve frames, 40 ms each, those that begin at 200 to 400 ms."""
+    part = ["submit", clip, "--style", "swirl", *QUICK]
+    job = shell(*part, "--from", "0.2", "--to", "0:00.44", "-o", "part.mp4", "--watch").stdout.strip()
+    assert shell(*part, "--from", "0:00.200", "--to", "0.4400", "--watch").stdout.strip() == job
+    assert frame_count(tmp_path / "part.mp4") == 6
+    with av.open(str(tmp_path / "part.mp4")) as film:
+        sound = [packet for packet in film.demux(audio=0) if packet.size]
+        assert 0.1 < float((sound[-1].pts - sound[0].pts) * sound[0].time_base) < 0.24
+    shell("fetch", job, "-o", "again.mkv", "--codec", "ffv1", "--report", "r.json")
+    assert frame_count(tmp_path / "again.mkv") == 6
+    assert json.loads((tmp_path / "r.json").read_text())["excerpt"] == {"start_ms": 200, "stop_ms": 440}
+    assert len(shell.data("measure", job)["frames"]) == 6
+    other = shell(*part, "--from", "0.24", "--to", "0.48", "--watch").stdout.strip()
+    assert "another part of the clip" in shell("measure", job, "--against", other, code=2).stderr
+    refused = shell(*part, "--from", "0.48", code=2).stderr
+    assert refused.endswith("has no frame from 0:00.48: its last one begins at 0:00.44; give another --from or --to\n")
+    assert "--from soon is no time in a clip" in shell(*part, "--from", "soon", code=2).stderr
+    assert "--to 0:01 is not after --from 0:02" in shell(*part, "--from", "2", "--to", "1", code=2).stderr
+
+
 def test_an_unknown_job_is_refused_with_code_3(shell: Shell) -> None:
     for command in ("status", "watch", "fetch", "cancel", "resume"):
         assert "no job" in shell(command, "nothing-0123456789", code=3).stderr
