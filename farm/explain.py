@@ -92,7 +92,7 @@ def _state(facts: Facts, record: JobRecord) -> Iterator[Reason]:
         yield from _coordinator(facts)
         for task in sorted(facts.leased):
             worker = facts.item(task).worker
-            yield Reason(f"{worker} is giving {_name(task)} back, at its next optimisation step")
+            yield Reason(f"{worker} is giving {task_name(task)} back, at its next optimisation step")
 
 
 def _coordinator(facts: Facts) -> Iterator[Reason]:
@@ -137,7 +137,7 @@ def _failures(facts: Facts) -> Iterator[Reason]:
     failed = _in_state(facts, TaskState.FAILED)
     for task in failed[:SHOWN]:
         yield Reason(
-            f"{_name(task)} failed for good: {facts.item(task).error}; the others finish first, then the job fails",
+            f"{task_name(task)} failed for good: {facts.item(task).error}; the others finish first, then the job fails",
             f"mend that, then `farm retry {facts.job}`",
         )
     if len(failed) > SHOWN:
@@ -164,7 +164,7 @@ def _retry(facts: Facts, task: TaskId) -> Reason:
         if STAGE_QUEUE[task.stage] in info.queues and info.name not in item.failed_on and not info.quarantine
     ]
     whose = f" by another worker than {', '.join(item.failed_on)}" if item.failed_on and others else ""
-    what = f"{_name(task)} is tried again {when}{whose}, attempt {attempt} of {facts.max_attempts}"
+    what = f"{task_name(task)} is tried again {when}{whose}, attempt {attempt} of {facts.max_attempts}"
     return Reason(f"{what}; the last one ended with: {item.error}", "")
 
 
@@ -172,12 +172,14 @@ def _work(facts: Facts) -> Iterator[Reason]:
     running = [task for task in _in_state(facts, TaskState.RUNNING) if task in facts.leased]
     for task in running[:SHOWN]:
         item = facts.item(task)
-        yield Reason(f"{item.worker} is at {_name(task)}, since {_duration(facts.now_s - item.since_s)}")
+        yield Reason(f"{item.worker} is at {task_name(task)}, since {_duration(facts.now_s - item.since_s)}")
     if len(running) > SHOWN:
         yield Reason(f"{len(running) - SHOWN} more tasks are being worked on")
     for task in [task for task in _in_state(facts, TaskState.RUNNING) if task not in facts.leased][:SHOWN]:
         worker = facts.item(task).worker
-        yield Reason(f"{worker} died or lost touch while it was at {_name(task)}; the next sweep gives that to another")
+        yield Reason(
+            f"{worker} died or lost touch while it was at {task_name(task)}; the next sweep gives that to another"
+        )
 
 
 def _queued(facts: Facts, record: JobRecord) -> Iterator[Reason]:
@@ -227,14 +229,15 @@ def _dependencies(facts: Facts) -> Iterator[Reason]:
             first = waiting[0]
             cause = next(other for other in needs[first] if facts.item(other).state is not TaskState.SUCCEEDED)
             more = f", and {len(waiting) - 1} more of its kind wait" if len(waiting) > 1 else ""
-            yield Reason(f"{_name(first)} waits for {_name(cause)} ({facts.item(cause).state}){more}")
+            yield Reason(f"{task_name(first)} waits for {task_name(cause)} ({facts.item(cause).state}){more}")
 
 
 def _in_state(facts: Facts, state: TaskState) -> list[TaskId]:
     return sorted(task for task, item in facts.tasks.items() if item.state is state)
 
 
-def _name(task: TaskId) -> str:
+def task_name(task: TaskId) -> str:
+    """A task as people call it: `chunk 48`."""
     return {
         Stage.PLAN: "the plan",
         Stage.ANCHOR: f"anchor {task.start}",

@@ -11,7 +11,7 @@ import typer
 from typer.main import get_command
 
 from farm import __version__
-from farm.cli import demo, doctor, explain, gc, jobs, measure, render, services, styles, submit, watch
+from farm.cli import demo, doctor, explain, gc, jobs, measure, render, services, styles, submit, watch, workers
 from farm.cli.failures import exit_code_of, report
 from farm.cli.help import HelpCommand, HelpGroup
 from farm.cli.terminal import put
@@ -39,7 +39,7 @@ def build() -> typer.Typer:
         cancel=jobs.cancel, pause=jobs.pause, resume=jobs.resume, retry=jobs.retry,
     )  # fmt: skip
     _add(
-        app, SERVICES, up=services.up, down=services.down, doctor=doctor.doctor,
+        app, SERVICES, up=services.up, down=services.down, doctor=doctor.doctor, workers=workers.workers,
         worker=services.worker, coordinator=services.coordinator, gc=gc.gc,
     )  # fmt: skip
     app.command("demo", cls=HelpCommand, hidden=True)(demo.demo)
