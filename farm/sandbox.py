@@ -24,7 +24,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any, NamedTuple
 
 import farm
 from farm.contract.codec import from_plain, to_plain
@@ -49,6 +49,14 @@ MOST_STARVED = 20
 KEPT_ENVIRON = ("PATH", "LANG", "LC_ALL", "TMPDIR", "TEMP", "TMP", "SYSTEMROOT", "LD_LIBRARY_PATH", "VIRTUAL_ENV")
 _REFUSALS = {kind.__name__: kind for kind in (InvalidClip, InvalidStyle)}
 _MIB = 2**20
+
+
+class Looked(NamedTuple):
+    """What a clip is, found by decoding it."""
+
+    index: FrameIndex
+    cuts: tuple[int, ...]  # the first frames of all its shots but the first
+    motion: tuple[int, ...]  # how much each frame differs from the one before it
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,15 +90,18 @@ def check_clip(path: Path | str, settings: Settings, size_px: int | None = None,
 
 def index_clip(
     path: Path | str, settings: Settings, on_wait: OnWait = lambda: None, *, excerpt: Excerpt | None = None
-) -> tuple[FrameIndex, tuple[int, ...]]:
-    """The frame index of the clip, or of an excerpt of it, and the first frames of all its shots but the first."""
+) -> Looked:
+    """Decode the clip, or an excerpt of it."""
     from farm.video import FrameIndex
 
     most_bytes = (64 + settings.max_frames // 2**13) * _MIB
     answer, _ = _answer("index", path, settings, most_bytes, on_wait, excerpt=excerpt)
     try:
-        cuts = tuple(int(cut) for cut in answer["cuts"])
-        return from_plain(FrameIndex, answer["index"]), cuts
+        cuts, motion = (tuple(int(number) for number in answer[name]) for name in ("cuts", "motion"))
+        found = Looked(from_plain(FrameIndex, answer["index"]), cuts, motion)
+        if len(motion) != found.index.frame_count:
+            raise ValueError(f"{len(motion)} motions of {found.index.frame_count} frames")
+        return found
     except (FarmError, KeyError, TypeError, ValueError) as error:
         raise _failed(path, f"answered nonsense ({error})") from error
 

@@ -49,12 +49,12 @@ def check(request: Request, beat: Beat) -> Answer:
 
 
 def index(request: Request, beat: Beat) -> Answer:
-    """Decode the clip, or an excerpt of it: its frame index and its cuts."""
+    """Decode the clip, or an excerpt of it: its frame index, its cuts, and how much moves."""
     from farm import shots, video
 
     detector = shots.CutDetector()
     found = video.index(request.path, detector.add, excerpt=request.excerpt, limits=_limits(request), on_beat=beat)
-    return {"index": to_plain(found), "cuts": list(detector.cuts())}, b""
+    return {"index": to_plain(found), "cuts": list(detector.cuts()), "motion": detector.motion}, b""
 
 
 def picture_size(request: Request, _beat: Beat) -> Answer:

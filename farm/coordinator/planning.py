@@ -21,7 +21,7 @@ def plan_job(run: Run, media: MediaCache, settings: Settings) -> Outcome:
     with run.span("fetch"):
         clip = media.path(spec.source, on_bytes=lambda *_: run.check())
     with run.span("index"):
-        index, cuts = sandbox.index_clip(clip, settings, on_wait=run.check, excerpt=spec.excerpt)
+        index, cuts, motion = sandbox.index_clip(clip, settings, on_wait=run.check, excerpt=spec.excerpt)
     size_wh = video.painted_size(spec.name, (index.width, index.height), spec.size_px, settings.max_pixels)
     params = spec.params
     plan = make_plan(
@@ -32,6 +32,7 @@ def plan_job(run: Run, media: MediaCache, settings: Settings) -> Outcome:
         params.blend_frames,
         index.sha256,
         params.coherence,
+        motion,
     )
     run.store.put_once(keys.index(run.job), to_json(index), "application/json")
     run.store.put_once(keys.plan(run.job), to_json(plan), "application/json")

@@ -80,6 +80,71 @@ def test_a_million_frames_are_planned_in_no_time():
     assert len(plan.chunks) == 30_000
 
 
+def _starts(motion, chunk_frames=48, cuts=(), blend_frames=6):
+    plan = make_plan(len(motion), (320, 180), cuts, chunk_frames, blend_frames, "0" * 64, motion=motion)
+    return [chunk.start for chunk in plan.chunks]
+
+
+def test_a_boundary_gives_way_to_what_moves():
+    busy = [10] * 40 + [50] * 8 + [10] * 84
+    assert _starts([10] * 132) == [0, 44, 88]
+    assert _starts(busy) == [0, 48, 88]  # the first frame after it: no window has any of it
+    assert _starts([10] * 38 + [50] * 8 + [10] * 86) == [
+        0,
+        46,
+        88,
+    ]  # before it, the first chunk's fellow would be too long
+    assert _starts([10] * 84 + [50] * 5 + [10] * 43) == [0, 44, 89]
+
+
+def test_a_boundary_moves_for_no_trifle_and_where_nothing_moves_stays():
+    assert _starts([100] * 40 + [103] * 8 + [100] * 84) == [0, 44, 88]
+    assert _starts([0] * 132) == [0, 44, 88]
+
+
+def test_chunks_that_are_as_long_as_they_may_be_stay():
+    assert _starts([10] * 90 + [90] * 12 + [10] * 90) == [0, 48, 96, 144]
+
+
+def test_each_shot_is_cut_by_what_moves_in_it_and_a_cut_is_no_motion():
+    shot = [10] * 28 + [50] * 5 + [10] * 27
+    cut = [9000, *shot[1:]]
+    assert _starts([*shot, *cut], cuts=[60]) == [0, 33, 60, 93]
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    motion=st.lists(st.integers(0, 5000), min_size=1, max_size=400),
+    cuts=st.lists(st.integers(0, 400), max_size=6),
+    chunk_frames=st.integers(1, 60),
+    blend_frames=st.integers(0, 12),
+)
+def test_plans_by_motion_keep_the_rules_and_are_calmer(motion, cuts, chunk_frames, blend_frames):
+    even = _plan(len(motion), cuts, chunk_frames, blend_frames)
+    plan = make_plan(len(motion), (320, 180), cuts, chunk_frames, blend_frames, "0" * 64, motion=motion)
+    assert [f for chunk in plan.chunks for f in range(chunk.start, chunk.stop)] == list(range(len(motion)))
+    assert (plan.shots, len(plan.chunks)) == (even.shots, len(even.chunks))
+    for shot, chunks in groupby(zip(plan.chunks, even.chunks, strict=True), key=lambda pair: pair[0].shot):
+        pairs = list(chunks)
+        length = len(even.shots[shot]) / len(pairs)
+        unrest = [0.0, 0.0]
+        for chunk, one in pairs:
+            assert len(chunk.frames) <= chunk_frames
+            assert len(chunk.frames) >= int(length) - 2 * int(length / 8)
+            assert abs(chunk.start - one.start) <= length / 8
+            for at, start in enumerate((chunk.start, one.start)):
+                window = motion[start : min(start + blend_frames + 1, even.shots[shot].stop)]
+                unrest[at] += sum(window) / len(window) if start > even.shots[shot].start else 0.0
+        assert unrest[0] <= unrest[1] + 1e-6
+
+
+def test_a_million_frames_are_cut_by_what_moves_in_seconds():
+    start = time.perf_counter()
+    starts = _starts([number * 7919 % 101 for number in range(1_000_000)], chunk_frames=50, cuts=[990])
+    assert time.perf_counter() - start < 20.0
+    assert len(starts) == 20 + -(-999_010 // 50)
+
+
 @pytest.mark.parametrize(("frame_count", "chunk_frames"), [(0, 48), (-1, 48), (10, 0), (10, -4)])
 def test_what_can_not_be_planned_is_refused(frame_count, chunk_frames):
     with pytest.raises(InvalidParameter):

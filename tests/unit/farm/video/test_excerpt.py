@@ -145,7 +145,7 @@ def test_a_part_has_its_sound_in_time(tmp_path, codec, sound, excerpt):
     assert seconds == ((excerpt.stop_ms or 2000) - excerpt.start_ms) / 1000
     packets = packets_of(film, "audio")
     assert -0.05 < float(packets[0][0]) < 0.1
-    assert seconds - 0.1 < float(packets[-1][0]) < seconds
+    assert seconds - 0.1 < float(packets[-1][0]) < seconds + 0.1  # an encoder ends with what it held back
     with av.open(str(film)) as container:
         assert abs(container.duration / 1e6 - seconds) < 0.15
         levels = [np.abs(frame.to_ndarray()).mean() for frame in container.decode(audio=0)]
