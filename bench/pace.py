@@ -12,6 +12,8 @@ FLOW_STEPS = 5
 """What a frame's flow and files cost, in steps."""
 FIRST_GUESS_S = 1.0
 """Seconds a unit takes, until there is a measurement."""
+LEAST_TOLD = 0.1
+"""From this fraction of a job on, its own speed counts: of a first frame nothing is done until all of it is."""
 
 
 def units(frames: float, size_wh: tuple[int, int], factor: float = 1.0) -> float:
@@ -46,7 +48,8 @@ class Pace:
     def left_s(self, job_work: float = 0.0, job_fraction: float = 0.0, job_s: float = 0.0) -> float:
         """Seconds left; the job under way has `job_work` units and is done to `job_fraction` after `job_s`."""
         begun = job_work * job_fraction
-        done, took_s = self.done + begun, self.took_s + job_s
+        tells = job_fraction >= LEAST_TOLD
+        done, took_s = self.done + begun * tells, self.took_s + job_s * tells
         unit_s = took_s / done if done else FIRST_GUESS_S
         return max(0.0, (self.left - begun) * unit_s)
 

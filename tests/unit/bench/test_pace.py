@@ -45,3 +45,11 @@ def test_work_found_done_does_not_count_as_fast() -> None:
 )
 def test_durations_are_said_as_people_say_them(seconds: float, text: str) -> None:
     assert clock(seconds) == text
+
+
+def test_a_job_of_which_next_to_nothing_is_done_says_nothing_of_the_speed() -> None:
+    """A minute into its first frame a job of an hour would be said to take days."""
+    assert Pace(60).left_s(job_work=20, job_fraction=0.001, job_s=60) == pytest.approx(60 * FIRST_GUESS_S, rel=0.01)
+    pace = Pace(60)
+    pace.painted(20, 10)
+    assert pace.left_s(job_work=20, job_fraction=0.0, job_s=60) == 20
