@@ -32,9 +32,9 @@ def workers(*, as_json: AsJson = False) -> None:
     now_s = time.time()
     if processes:
         put_table(
-            ("NAME", "DEVICE", "THREADS", "MEMORY", "AT"),
+            ("NAME", "DEVICE", "MEMORY", "AT"),
             ([*_what(info), at_text(info, works.get(info.name, ()), now_s)] for info in processes),
-            right=frozenset({2, 3}),
+            right=frozenset({2}),
         )
     if all(map(is_coordinator, processes)):
         warn("no worker is alive, so nothing is painted: `farm worker`, or `farm up`")
@@ -69,8 +69,8 @@ def _work_text(work: Work, now_s: float) -> str:
 
 def _what(info: WorkerInfo) -> list[str]:
     if is_coordinator(info):
-        return [info.name, "coordinator", "", ""]
-    return [info.name, info.device, str(info.threads), bytes_text(info.memory_bytes)]
+        return [info.name, "coordinator", ""]
+    return [info.name, info.device, bytes_text(info.memory_bytes)]
 
 
 def _plain(info: WorkerInfo, works: tuple[Work, ...]) -> dict[str, Any]:

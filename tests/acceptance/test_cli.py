@@ -242,6 +242,29 @@ def test_doctor_finds_a_whole_farm_in_order(shell: Shell) -> None:
     assert "✗" not in shell("doctor").stdout
 
 
+def test_workers_are_listed_with_what_each_is_at(shell: Shell, clip: Path) -> None:
+    job = shell("submit", clip, "--style", "swirl", *ENDLESS).stdout.strip()
+    try:
+        at = wait_until(lambda: [work for info in shell.data("workers")["workers"] for work in info["at"]])
+        assert {work["job"] for work in at} == {job}
+        assert {work["task"] for work in at} <= {"plan/00000000", "stylize/00000000"}
+        text = wait_until(lambda: f"{job}: chunk 0, for 0:" in (found := shell("workers").stdout) and found)
+    finally:
+        shell("cancel", job)
+    head, *workers, last = text.splitlines()
+    assert head.split() == ["NAME", "DEVICE", "MEMORY", "AT"]
+    assert workers == sorted(workers)
+    assert len(workers) == 2
+    assert "coordinator" in last
+
+
+def test_where_nobody_is_alive_that_is_said_with_its_cure(farm_settings: Settings, tmp_path: Path) -> None:
+    found = Shell(farm_settings.environ(), tmp_path)("workers")
+    assert found.stdout == ""
+    assert "`farm worker`" in found.stderr
+    assert "`farm coordinator`" in found.stderr
+
+
 def test_doctor_says_how_to_mend_what_is_missing(farm_settings: Settings, tmp_path: Path) -> None:
     found = Shell(farm_settings.environ(), tmp_path).data("doctor", code=1)
     failed = {check["name"]: check["cure"] for check in found["checks"] if check["verdict"] == "fail"}
