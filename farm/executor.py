@@ -229,10 +229,18 @@ class Executor:
         with suppress(LedgerUnavailable):
             before = self.ledger.health(self.worker)
             after = WorkerHealth() if lease is None else _after_failure(before, lease, why, self.settings.quarantine_s)
+            if lease is not None and after.quarantine(time.time()) and self._is_the_jobs(after, lease.job):
+                return
             if after != before:
                 self.ledger.set_health(self.worker, after)
             if reason := after.quarantine(time.time()):
                 log.error("in quarantine for %.0f s: %s", self.settings.quarantine_s, reason)
+
+    def _is_the_jobs(self, health: WorkerHealth, job: str) -> bool:
+        """Whether the worker's failures are all of one job, which fails elsewhere, too."""
+        if not all(failed.startswith(f"{job} ") for failed in health.failed):
+            return False
+        return retries.suspect(self.ledger.tasks(job), self.worker)
 
     def _settle(self, lease: Lease, after: TaskState, **changes: object) -> bool:
         """Settle, also where Redis is away for a moment; False where the lease is lost, or Redis stays away."""

@@ -5,13 +5,14 @@ as long as a healthy one that has not tried it is alive, for `elsewhere_s` at th
 
 A worker that fails three different tasks in a row takes no more for a while (`quarantine_s`), or until it is started
 again. Its first failure after that sends it back at once; a success clears it. The same task failing again says
-nothing new about the worker, so a poison task can't quarantine the only worker there is.
+nothing new about the worker, so a poison task can't quarantine the only worker there is. Nor does a job of which
+nobody has painted anything and that fails on others, too: else one bad job would take all workers from the rest.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from farm.contract.errors import (
@@ -25,7 +26,8 @@ from farm.contract.errors import (
     TaskStuck,
     WeightsMismatch,
 )
-from farm.contract.messages import Queue
+from farm.contract.messages import STAGE_QUEUE, Queue, TaskId
+from farm.contract.states import TaskState
 from farm.ledger import TaskRecord, WorkerHealth, WorkerInfo
 
 RETRY_BASE_S = 2.0
@@ -106,6 +108,13 @@ def left_to_others(
         for info in workers
         if info.name not in record.failed_on and queue in info.queues and not info.quarantine
     )
+
+
+def suspect(tasks: Mapping[TaskId, TaskRecord], worker: str) -> bool:
+    """Whether a job's own tasks say that its failures are its own: none was ever painted, and not on `worker` alone."""
+    painting = [item for task, item in tasks.items() if STAGE_QUEUE[task.stage] in (Queue.STYLIZE, Queue.BLEND)]
+    elsewhere = any(name != worker for item in painting for name in item.failed_on)
+    return elsewhere and not any(item.state is TaskState.SUCCEEDED for item in painting)
 
 
 def health_after_failure(

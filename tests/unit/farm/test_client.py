@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -76,8 +77,8 @@ def test_a_clip_that_changes_while_it_is_checked_is_refused_before_anything_is_w
 ) -> None:
     check_clip = sandbox.check_clip
 
-    def check_and_change(path: Path, settings: Settings, size_px: int | None = None) -> int:
-        count = check_clip(path, settings, size_px)
+    def check_and_change(path: Path, settings: Settings, *how: Any) -> int:
+        count = check_clip(path, settings, *how)
         change(path)
         return count
 

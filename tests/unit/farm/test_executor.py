@@ -324,6 +324,36 @@ def test_three_tasks_that_fail_in_a_row_are_a_quarantine(bench: Bench) -> None:
     assert bench.ledger.task(JOB, message.task).state is TaskState.WAITING
 
 
+@pytest.mark.parametrize(
+    ("elsewhere", "job_is_to_blame"), [("nothing", False), ("a failure", True), ("a failure and a success", False)]
+)
+def test_a_job_that_fails_everywhere_takes_no_worker_from_the_others(
+    bench: Bench, elsewhere: str, job_is_to_blame: bool
+) -> None:
+    other = replace(bench.executor, worker="other")
+    if elsewhere != "nothing":
+        other.execute(bench.again(1, 160), failing)
+    if elsewhere == "a failure and a success":
+        other.execute(bench.again(1, 176), lambda run: Outcome())
+    for start in (16, 32, 48, 64):
+        message = bench.again(1, start)
+        if bench.executor.quarantine() == "":
+            bench.executor.execute(message, failing)
+    assert (bench.executor.quarantine() == "") is job_is_to_blame
+    assert len(bench.ledger.health("worker").failed) == (2 if job_is_to_blame else 3)
+
+
+def test_a_worker_that_fails_at_several_jobs_is_put_in_quarantine_whatever_others_do(bench: Bench) -> None:
+    replace(bench.executor, worker="other").execute(bench.again(1, 160), failing)
+    bench.ledger.create_job(JobRecord(second := "other-0123456789"))
+    message = TaskMessage(second, Stage.STYLIZE, 0, 1)
+    assert bench.ledger.move_task(second, message.task, TaskState.QUEUED, attempt=1)
+    bench.executor.execute(message, failing)
+    for start in (16, 32):
+        bench.executor.execute(bench.again(1, start), failing)
+    assert bench.executor.quarantine() != ""
+
+
 def test_a_success_clears_the_failures_before_it(bench: Bench) -> None:
     for start in (16, 32):
         bench.executor.execute(bench.again(1, start), failing)
