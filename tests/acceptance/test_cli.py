@@ -247,8 +247,8 @@ def test_workers_are_listed_with_what_each_is_at(shell: Shell, clip: Path) -> No
     try:
         at = wait_until(lambda: [work for info in shell.data("workers")["workers"] for work in info["at"]])
         assert {work["job"] for work in at} == {job}
-        assert {work["task"] for work in at} <= {"plan/00000000", "stylize/00000000"}
-        text = wait_until(lambda: f"{job}: chunk 0, for 0:" in (found := shell("workers").stdout) and found)
+        assert {work["task"] for work in at} <= {"plan/00000000", "anchor/00000000"}
+        text = wait_until(lambda: f"{job}: anchor 0, for 0:" in (found := shell("workers").stdout) and found)
     finally:
         shell("cancel", job)
     head, *workers, last = text.splitlines()
