@@ -199,7 +199,7 @@ class Farm:
     def _start(self, spec: Spec, priority: Priority | None, hold: bool) -> Job:
         state = JobState.PAUSED if hold else JobState.SUBMITTED
         record = JobRecord(
-            spec.job, state, spec.name, spec.style_name, time.time(), priority=priority or Priority.NORMAL
+            spec.job, state, spec.title, spec.style_name, time.time(), priority=priority or Priority.NORMAL
         )
         if not self.ledger.create_job(record) and priority is not None:
             self.ledger.set_priority(spec.job, priority)

@@ -68,7 +68,7 @@ def make_film(job: Job, plan: Plan, index: FrameIndex, output: Output, target: P
         films, late = encoded_segments(store, job.name, plan, index, output, Path(folder), on_frame)
         joint = video.join_segments(
             film, films, index=index, source=source, output=output, reorder_frames=late,
-            metadata=film_metadata(job.name, spec.name),
+            metadata=film_metadata(job.name, spec.title),
         )  # fmt: skip
         odd = video.read_back(film, index, (plan.width, plan.height), left_out=joint.left_out)
         film.replace(target)

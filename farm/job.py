@@ -243,7 +243,7 @@ class Job:
     def resume(self) -> JobStatus:
         """Go on with a failed, canceled or paused job, or one the ledger forgot, from what the store has."""
         spec = self.spec
-        record = JobRecord(self.name, name=spec.name, style_name=spec.style_name, created_s=time.time())
+        record = JobRecord(self.name, name=spec.title, style_name=spec.style_name, created_s=time.time())
         self.farm.ledger.create_job(record)
         return self._go_on(TaskState.FAILED, TaskState.CANCELED)
 

@@ -33,7 +33,7 @@ class JobStatus:
     """A job at one moment."""
 
     job: str
-    name: str  # of the clip
+    name: str  # of the clip, and which part of it where that is not all
     style_name: str
     state: JobState
     error: str  # why it failed, one line; empty otherwise

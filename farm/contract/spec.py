@@ -132,6 +132,11 @@ class Spec:
         object.__setattr__(self, "styles", _mixture(self.styles))
 
     @property
+    def title(self) -> str:
+        """The clip as people read it: its name, and which part of it where that is not all."""
+        return self.name if self.excerpt is None else f"{self.name}, {self.excerpt}"
+
+    @property
     def style_name(self) -> str:
         """The style as people read it: its name, or e.g. `swirl 67% + ember 33%`."""
         if len(self.styles) == 1:

@@ -106,7 +106,7 @@ def _joined(run: Run, film: Path, source: Path, films: Iterable[Path], reorder_f
         source=source,
         output=spec.output,
         reorder_frames=reorder_frames,
-        metadata=film_metadata(run.job, spec.name),
+        metadata=film_metadata(run.job, spec.title),
         on_frame=lambda count: _progress(run, count, index.frame_count),
         on_beat=run.check,
         closing=lambda size_bytes: run.slow(size_bytes / SLOW_DISK_BYTES_S),
@@ -146,7 +146,7 @@ def _write_pictures(run: Run, source: Path, index: FrameIndex) -> None:
         pairs.append((number, content, reader.frame(final.stored(number))))
     spec = run.spec
     lines = [
-        f"{spec.name}{f', {spec.excerpt}' if spec.excerpt else ''}  ·  {spec.style_name}",
+        f"{spec.title}  ·  {spec.style_name}",
         f"{plan.frame_count} frames  ·  {plan.width} × {plan.height}  ·  {len(plan.chunks)} chunks"
         f"  ·  {spec.params.backbone}",
     ]

@@ -120,7 +120,7 @@ def _finished(run: Run, parts: Sequence[FrameFigures], style_losses: Mapping[int
         boundaries=seam_windows(plan),
         style_losses=style_losses,
     )
-    picture = plot(report, title=f"{spec.name}  ·  {spec.style_name}")
+    picture = plot(report, title=f"{spec.title}  ·  {spec.style_name}")
     gc.collect()  # a drawn figure is megabytes in circles, which Python by itself leaves for dozens of films
     run.store.put(keys.output(run.job, "measure.png"), picture, "image/png")
     return summary(report)

@@ -173,6 +173,7 @@ def test_a_part_of_a_clip_is_a_job_of_its_own_with_its_own_sound(shell: Shell, c
     shell("fetch", job, "-o", "again.mkv", "--codec", "ffv1", "--report", "r.json")
     assert frame_count(tmp_path / "again.mkv") == 6
     assert json.loads((tmp_path / "r.json").read_text())["excerpt"] == {"start_ms": 200, "stop_ms": 440}
+    assert shell.data("status", job)["name"] == f"{clip.stem}, 0:00.2 to 0:00.44"
     assert len(shell.data("measure", job)["frames"]["error"]) == 6
     other = shell(*part, "--from", "0.24", "--to", "0.48", "--watch").stdout.strip()
     assert "another part of the clip" in shell("measure", job, "--against", other, code=2).stderr

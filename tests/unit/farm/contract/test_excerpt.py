@@ -83,6 +83,12 @@ def test_an_excerpt_is_a_job_of_its_own_and_survives_its_json() -> None:
     assert [from_json(Spec, to_json(part)) for part in parts] == parts
 
 
+def test_people_read_which_part_of_a_clip_a_job_paints() -> None:
+    part = Spec("My Clip", WHOLE.source, STYLES, excerpt=Excerpt(0, 1500))
+    assert (WHOLE.title, part.title) == ("My Clip", "My Clip, 0:00 to 0:01.5")
+    assert part.job.startswith("my-clip-")
+
+
 def test_an_excerpt_that_nobody_wrote_is_refused() -> None:
     plain = to_plain(Spec("My Clip", WHOLE.source, STYLES, excerpt=Excerpt(0, 1500)))
     for harm in ({"start_ms": 1500}, {"start_ms": -1}, {"stop_ms": 1.5}, {"stop_ms": 10**12}):
