@@ -24,7 +24,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, NamedTuple
+from typing import IO, TYPE_CHECKING, Any
 
 import farm
 from farm.contract.codec import from_plain, to_plain
@@ -51,7 +51,8 @@ _REFUSALS = {kind.__name__: kind for kind in (InvalidClip, InvalidStyle)}
 _MIB = 2**20
 
 
-class Looked(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Looked:
     """What a clip is, found by decoding it."""
 
     index: FrameIndex

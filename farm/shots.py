@@ -56,8 +56,8 @@ class CutDetector:
         self._fades.add(number, gray)
         small, before = _small(gray), self._small
         self._small = small
-        alike = before is not None and before.shape == small.shape
-        self.motion.append(round(100 * float(cv2.absdiff(small, before).mean())) if alike else 0)
+        moved = 0.0 if before is None else float(np.asarray(cv2.absdiff(small, before)).mean())
+        self.motion.append(round(100 * moved))
 
     def cuts(self) -> tuple[int, ...]:
         """First frames of new shots, in order."""

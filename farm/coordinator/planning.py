@@ -21,18 +21,19 @@ def plan_job(run: Run, media: MediaCache, settings: Settings) -> Outcome:
     with run.span("fetch"):
         clip = media.path(spec.source, on_bytes=lambda *_: run.check())
     with run.span("index"):
-        index, cuts, motion = sandbox.index_clip(clip, settings, on_wait=run.check, excerpt=spec.excerpt)
+        looked = sandbox.index_clip(clip, settings, on_wait=run.check, excerpt=spec.excerpt)
+    index = looked.index
     size_wh = video.painted_size(spec.name, (index.width, index.height), spec.size_px, settings.max_pixels)
     params = spec.params
     plan = make_plan(
         index.frame_count,
         size_wh,
-        cuts,
+        looked.cuts,
         spec.chunk_frames,
         params.blend_frames,
         index.sha256,
         params.coherence,
-        motion,
+        looked.motion,
     )
     run.store.put_once(keys.index(run.job), to_json(index), "application/json")
     run.store.put_once(keys.plan(run.job), to_json(plan), "application/json")

@@ -326,10 +326,13 @@ def _watching(on_frame: Watcher | None) -> Callable[[int, VideoFrame], None]:
     if on_frame is None:
         return lambda _number, _frame: None
     watcher, converter = on_frame, Converter()
+    size: tuple[int, int] | None = None  # of the first one: sizes change within some streams, what is compared must not
 
     def watch(number: int, frame: VideoFrame) -> None:
-        scale = min(1.0, WATCH_PX / max(frame.width, frame.height))
-        size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
+        nonlocal size
+        if size is None:
+            scale = min(1.0, WATCH_PX / max(frame.width, frame.height))
+            size = (max(2, round(frame.width * scale)), max(2, round(frame.height * scale)))
         watcher(number, converter.small_bgr(frame, size))
 
     return watch

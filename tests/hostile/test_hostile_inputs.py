@@ -112,7 +112,7 @@ def attempt(item: Hostile, settings: Settings) -> str:
             assert JOB_PATTERN.fullmatch(spec.job)
             assert spec.name.isprintable()
             check_key(keys.media(media))
-            found, _, _ = sandbox.index_clip(item.path, settings)
+            found = sandbox.index_clip(item.path, settings).index
             assert 0 < found.frame_count < 10_000
     except FarmError as error:
         if not error.message.isprintable() or error.exit_code != 2:

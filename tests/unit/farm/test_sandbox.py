@@ -65,7 +65,7 @@ def is_decoder(process: psutil.Process) -> bool:
 def test_the_index_and_the_cuts_are_those_found_without_a_child(clip: Path, settings: Settings) -> None:
     detector = shots.CutDetector()
     index = video.index(clip, detector.add)
-    assert sandbox.index_clip(clip, settings) == (index, detector.cuts(), tuple(detector.motion))
+    assert sandbox.index_clip(clip, settings) == sandbox.Looked(index, detector.cuts(), tuple(detector.motion))
     assert detector.cuts() == (15,)
 
 

@@ -118,3 +118,19 @@ def test_real_clips_are_cut_where_one_sees_it(path):
     detector = CutDetector()
     video.index(path, detector.add)
     assert detector.cuts() == seen.get(path.stem, ())
+
+
+def test_motion_is_how_much_a_frame_differs_from_the_one_before() -> None:
+    still, white = np.full((64, 96, 3), 90, np.uint8), np.full((64, 96, 3), 100, np.uint8)
+    detector = CutDetector()
+    for number, image in enumerate([still, still, white, *pictures(3)]):
+        detector.add(number, image)
+    assert detector.motion[:3] == [0, 0, 1000]  # ten grey levels
+    assert min(detector.motion[-2:]) > 0
+
+
+def test_motion_of_ribbons_is_measured_too() -> None:
+    detector = CutDetector()
+    for number in range(2):
+        detector.add(number, np.full((2, 256, 3), 50 * number, np.uint8))
+    assert detector.motion == [0, 5000]

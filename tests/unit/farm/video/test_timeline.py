@@ -8,7 +8,7 @@ import pytest
 from awkward import NAMES
 from clips import make_clip
 
-from farm import video
+from farm import shots, video
 from farm.contract.codec import from_json, to_json
 from farm.contract.errors import InvalidClip, UnknownVersion
 from farm.video.stamps import Stamps
@@ -53,6 +53,17 @@ def test_a_watcher_sees_every_frame_once_and_small(tmp_path):
     seen = []
     video.index(clip.path, lambda number, image: seen.append((number, image.shape)))
     assert seen == [(number, (64, 256, 3)) for number in range(5)]
+
+
+def test_a_stream_whose_frames_change_shape_is_watched_at_one_size(tmp_path):
+    """As in a broadcast that goes from 4:3 to 16:9."""
+    parts = [make_clip(tmp_path / f"{size[0]}.ts", frames=6, size=size, start=start).path
+             for size, start in (((96, 64), 0), ((64, 96), 90_000))]  # fmt: skip
+    both = tmp_path / "both.ts"
+    both.write_bytes(b"".join(part.read_bytes() for part in parts))
+    detector = shots.CutDetector()
+    assert video.index(both, detector.add).frame_count == 12
+    assert len(detector.motion) == 12
 
 
 def test_a_clip_without_timestamps_is_counted(tmp_path):
