@@ -1,46 +1,43 @@
 """`make gallery`: three clips in four styles beside their sources and the method of 2015, for `docs/gallery.md`.
 
-Paints short excerpts on the benchmark's farm; the worst boundaries of `make bench-picture` are shown, too, where it has
-run.
+Paints short excerpts on the benchmark's farm; the worst boundaries are those of `make bench-picture`'s page.
 """
 
 from __future__ import annotations
 
 import argparse
+import re
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from bench.bars import table, worst_boundary
+from bench.bars import table
 from bench.cases import (
-    CHUNKS,
-    STYLES,
     Case,
     Scope,
     excerpt_asks,
     excerpt_frames,
-    farm_ask,
-    sequential_ask,
     shot,
 )
 from bench.clips import REAL, BenchClip
 from bench.command import run, say
-from bench.findings import seam_excess
 from bench.jobs import FARMS, ROOT, Workshop, default_workers, workshop
-from bench.looks import boundary_strip, final_frames, source_frames, unexplained
+from bench.looks import final_frames, source_frames, unexplained
 from bench.page import Picture, ratio
 from bench.sheets import Frame, Row, save_jpeg, strip
 from farm.client import Job
 from farm.measure import measure_job
 from farm.measure.report import PictureReport
 
-DOCS = ROOT / "docs"
+DOCS, RESULTS = ROOT / "docs", ROOT / "bench" / "results"
 GALLERY_STYLES = ("swirl", "mosaic", "wheat", "wave")
 EXCERPT_FRAMES, EXCERPT_CHUNK = 16, 8
 SHEET_COLUMNS, STRIP_COLUMNS = 4, 4
 SHEET_CELL_PX, STRIP_CELL_PX = 240, 240
-SHEET_LIMIT_BYTES, STRIP_LIMIT_BYTES, WORST_LIMIT_BYTES = 190_000, 140_000, 220_000
+SHEET_LIMIT_BYTES, STRIP_LIMIT_BYTES = 190_000, 140_000
+WORST = re.compile(r"!\[([^\]]*the worst boundary[^\]]*)\]\((picture/worst_\d+\.jpg)\)")
+"""A picture of the benchmark's page: what it says, and where it lies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,35 +101,15 @@ def notes(report: PictureReport) -> tuple[str, ...]:
     return (*lines, f"style loss {report.style.mean:.3f}") if report.style else tuple(lines)
 
 
-def worst_strips(farm: Workshop, scope: Scope, folder: Path) -> list[Picture]:
-    """The strip of the worst boundary of each chunk length, of the benchmark's jobs that are there."""
+def worst_strips(results: Path, folder: Path) -> list[Picture]:
+    """The strip of the worst boundary of each chunk length, as the benchmark's page has them; copied to `folder`."""
+    benchmark = results / "picture.md"
+    found = WORST.findall(benchmark.read_text()) if benchmark.is_file() else []
     pictures = []
-    for chunk in CHUNKS:
-        found = dict(benchmark_jobs(farm, scope, chunk))
-        reports = {case.label: measure_job(ours, against=whole) for case, (ours, whole) in found.items()}
-        worst = worst_boundary({label: seam_excess(report) for label, report in reports.items()})
-        if worst is None:
-            continue
-        label, start = worst
-        case, (ours, whole) = next(item for item in found.items() if item[0].label == label)
-        title = f"{label}, chunks of {chunk}: the worst boundary of the benchmark, s = {start}"
-        save_jpeg(
-            boundary_strip(ours, whole, case.shot.path, start, reports[label], title),
-            folder / f"worst_{chunk}.jpg",
-            WORST_LIMIT_BYTES,
-        )
-        pictures.append(Picture(f"{folder.name}/worst_{chunk}.jpg", title))
+    for title, path in found:
+        copy = shutil.copyfile(results / path, folder / Path(path).name)
+        pictures.append(Picture(f"{folder.name}/{copy.name}", title))
     return pictures
-
-
-def benchmark_jobs(farm: Workshop, scope: Scope, chunk: int) -> Iterator[tuple[Case, tuple[Job, Job]]]:
-    """Cases the benchmark has painted both in chunks and in one piece."""
-    for clip in REAL:
-        for style in STYLES:
-            case = Case(shot(clip, scope), style)
-            ours, whole = farm.known(farm_ask(case, chunk, scope)), farm.known(sequential_ask(case, scope))
-            if ours is not None and whole is not None:
-                yield case, (ours, whole)
 
 
 def page(panels: Sequence[Panel], scope: Scope, worst: Sequence[Picture]) -> str:
@@ -154,8 +131,8 @@ def page(panels: Sequence[Panel], scope: Scope, worst: Sequence[Picture]) -> str
     if worst:
         lines += [
             "## The worst boundaries", "",
-            "Of all boundaries of the benchmark, those with the highest error against the same shot painted in one "
-            "piece: two frames before the boundary s to six after.", "",
+            "Of all boundaries of [the benchmark](../bench/results/picture.md), those with the highest error against the "
+            "same shot painted in one piece: two frames before the boundary s to six after.", "",
         ]  # fmt: skip
         lines += [line for item in worst for line in (f"![{item.text}]({item.path})", "")]
     return "\n".join(lines).rstrip() + "\n"
@@ -232,10 +209,8 @@ def main(words: Sequence[str]) -> int:
         farm.widen(arguments.workers or default_workers(arguments.threads))
         panels = paint(farm, REAL[:count], GALLERY_STYLES[:count], scope)
         shutil.rmtree(docs / "gallery", ignore_errors=True)
-        worst = worst_strips(farm, scope, docs / "gallery")
-        size_bytes = write(panels, worst, scope, docs)
-    if not worst:
-        say("no worst boundary: `make bench-picture` has painted nothing here yet")
+        (docs / "gallery").mkdir(parents=True)
+        size_bytes = write(panels, worst_strips(RESULTS, docs / "gallery"), scope, docs)
     say(f"written: {docs / 'gallery.md'}, pictures of {size_bytes / 1e6:.1f} MB")
     return 0
 
