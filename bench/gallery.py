@@ -131,8 +131,8 @@ def page(panels: Sequence[Panel], scope: Scope, worst: Sequence[Picture]) -> str
     if worst:
         lines += [
             "## The worst boundaries", "",
-            "Of all boundaries of [the benchmark](../bench/results/picture.md), those with the highest error against the "
-            "same shot painted in one piece: two frames before the boundary s to six after.", "",
+            "Of all boundaries of [the benchmark](../bench/results/picture.md), those with the highest error against "
+            "the same shot painted in one piece: two frames before the boundary s to six after.", "",
         ]  # fmt: skip
         lines += [line for item in worst for line in (f"![{item.text}]({item.path})", "")]
     return "\n".join(lines).rstrip() + "\n"
