@@ -25,6 +25,9 @@ ANCHOR_COST = 6.0
 SHOT_FRAMES = 240
 REACH = 1 / 8
 """How far a boundary may lie from where even chunks would have it, over a chunk's length."""
+LEAD_FRAMES = 6
+"""An anchor's lead-in: so many frames before its place it is painted, quickly, and brought there frame by frame, as the
+frames after it will be. What was carried far and painted once looks well, but loses much to the next warp."""
 EVENNESS = 0.05
 """So much calmer, over what is usual in the shot, must it be at the end of that reach."""
 WORTH = 1.1
@@ -112,10 +115,13 @@ def _chunks(shot: FrameRange, number: int, chunk_frames: int, unrest: Sequence[f
 
 
 def _unrest(motion: Sequence[float], window: int) -> list[float]:
-    """What moves in the `window` frames from each frame on, in the mean."""
-    sums, count = [0.0, *accumulate(motion)], len(motion)
-    stops = [min(count, at + window) for at in range(count)]
-    return [(sums[stop] - sums[at]) / (stop - at) for at, stop in enumerate(stops)]
+    """What moves around a boundary at each frame, in the mean: in the `window` frames from there on, and in as many
+    before as an anchor's lead-in has. A shot's first frame, held against another shot, counts as the next one.
+    """
+    own = (*motion[1:2], *motion[1:])
+    sums, count = [0.0, *accumulate(own)], len(own)
+    spans = [(max(0, at - LEAD_FRAMES), min(count, at + window)) for at in range(count)]
+    return [(sums[stop] - sums[start]) / (stop - start) for start, stop in spans]
 
 
 def _calmest(even: Sequence[int], reach: int, longest: int, unrest: Sequence[float]) -> list[int]:

@@ -30,6 +30,7 @@ from farm.contract.params import Coherence
 from farm.contract.plan import Chunk
 from farm.executor import Outcome, Run
 from farm.frames import FrameReader
+from farm.plan import LEAD_FRAMES
 from farm.png import png_bytes
 from worker.engine import Carried, Frame, Machine, OnStep, Painted, StepProgress, carry_far
 from worker.engine.approach import APPROACH_FRAMES, Approach, approach, departing
@@ -46,10 +47,6 @@ LEGACY_SHARE = 0.05
 FRAMES_AHEAD = 2
 """So many frames are decoded, with their motion, before the painter asks for them: one to go on with at once, and one
 so that a slow one among them is no wait. Each holds about 12 bytes a pixel."""
-
-LEAD_FRAMES = 6
-"""An anchor's lead-in: so many frames before its place it is painted, quickly, and brought there frame by frame, as the
-frames after it will be. What was carried far and painted once looks well, but loses much to the next warp."""
 
 OPENING_FRAMES = 250
 """In so many frames a shot must have come to sight, to be painted first where it has."""

@@ -13,7 +13,7 @@ from farm.contract.codec import from_json, to_json
 from farm.contract.errors import InvalidParameter
 from farm.contract.params import Coherence
 from farm.contract.plan import Boundary, Chunk, FrameRange, Plan
-from farm.plan import ANCHOR_COST, chosen_chunk_frames, make_plan
+from farm.plan import ANCHOR_COST, LEAD_FRAMES, chosen_chunk_frames, make_plan
 
 
 def _plan(frame_count, cuts=(), chunk_frames=48, blend_frames=6):
@@ -86,15 +86,11 @@ def _starts(motion, chunk_frames=48, cuts=(), blend_frames=6):
 
 
 def test_a_boundary_gives_way_to_what_moves():
-    busy = [10] * 40 + [50] * 8 + [10] * 84
+    """Around it, in the frames of an anchor's lead-in, of the blend, and the one after, there is least of it."""
     assert _starts([10] * 132) == [0, 44, 88]
-    assert _starts(busy) == [0, 48, 88]  # the first frame after it: no window has any of it
-    assert _starts([10] * 38 + [50] * 8 + [10] * 86) == [
-        0,
-        46,
-        88,
-    ]  # before it, the first chunk's fellow would be too long
-    assert _starts([10] * 84 + [50] * 5 + [10] * 43) == [0, 44, 89]
+    assert _starts([10] * 40 + [50] * 8 + [10] * 84) == [0, 48, 88]  # later, as far as a chunk may reach
+    assert _starts([10] * 44 + [50] * 8 + [10] * 80) == [0, 39, 87]  # sooner, and the next chunk is no longer than 48
+    assert _starts([10] * 84 + [50] * 5 + [10] * 43) == [0, 45, 93]
 
 
 def test_a_boundary_moves_for_no_trifle_and_where_nothing_moves_stays():
@@ -107,9 +103,9 @@ def test_chunks_that_are_as_long_as_they_may_be_stay():
 
 
 def test_each_shot_is_cut_by_what_moves_in_it_and_a_cut_is_no_motion():
-    shot = [10] * 28 + [50] * 5 + [10] * 27
+    shot = [10] * 31 + [50] * 5 + [10] * 24
     cut = [9000, *shot[1:]]
-    assert _starts([*shot, *cut], cuts=[60]) == [0, 33, 60, 93]
+    assert _starts([*shot, *cut], cuts=[60]) == [0, 27, 60, 87]
 
 
 @settings(deadline=None, max_examples=60)
@@ -133,8 +129,10 @@ def test_plans_by_motion_keep_the_rules_and_are_calmer(motion, cuts, chunk_frame
             assert len(chunk.frames) >= int(length) - 2 * int(length / 8)
             assert abs(chunk.start - one.start) <= length / 8
             for at, start in enumerate((chunk.start, one.start)):
-                window = motion[start : min(start + blend_frames + 1, even.shots[shot].stop)]
-                unrest[at] += sum(window) / len(window) if start > even.shots[shot].start else 0.0
+                first, stop = even.shots[shot].start, even.shots[shot].stop
+                own = [*motion[first + 1 : first + 2], *motion[first + 1 : stop]]
+                window = own[max(0, start - first - LEAD_FRAMES) : start - first + blend_frames + 1]
+                unrest[at] += sum(window) / len(window) if start > first else 0.0
         assert unrest[0] <= unrest[1] + 1e-6
 
 

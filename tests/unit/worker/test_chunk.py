@@ -22,13 +22,13 @@ from farm.contract.params import Coherence, Params
 from farm.contract.plan import Chunk
 from farm.contract.spec import Media, Spec, Style
 from farm.executor import Outcome, Run
-from farm.plan import make_plan
+from farm.plan import LEAD_FRAMES, make_plan
 from farm.png import png_bytes, png_read
 from farm.settings import Settings
 from farm.store import PutResult
 from farm.testing import MemoryLedger, MemoryStore
 from worker.boundary import blend_boundary
-from worker.chunk import LEAD_FRAMES, paint_anchor, paint_chunk
+from worker.chunk import paint_anchor, paint_chunk
 from worker.device import choose_device
 from worker.engine import Carried, Frame, Machine, carry, carry_far
 from worker.engine.approach import approach, departing

@@ -56,13 +56,13 @@ def planned(clip: Path, settings: Settings, size_px: int | None) -> Plan:
 
 
 def test_a_plan_has_its_boundary_where_little_moves(tmp_path: Path) -> None:
-    """Two chunks of sixty frames; around the middle a scene jumps to and fro, too little for a cut."""
+    """Two chunks of sixty frames; right after the middle a scene jumps to and fro, too little for a cut."""
     still, moved = picture(0), picture(3)
-    images = [moved if number in (29, 31) else still for number in range(60)]
+    images = [moved if number in (33, 35) else still for number in range(60)]
     clip = make_clip(tmp_path / "a.mkv", codec="ffv1", frames=60, pictures_from=iter(images)).path
     plan = planned(clip, Settings(home=tmp_path, cache_dir=tmp_path), None)
     assert len(plan.shots) == 1
-    assert [chunk.start for chunk in plan.chunks] == [0, 33]
+    assert [chunk.start for chunk in plan.chunks] == [0, 27]
 
 
 def test_a_clip_of_wide_pixels_is_planned_only_where_it_is_painted_smaller(wide: Path, tmp_path: Path) -> None:
