@@ -15,7 +15,7 @@ from statistics import median
 
 from farm.contract.errors import InvalidParameter
 from farm.contract.params import Coherence
-from farm.contract.plan import Boundary, Chunk, FrameRange, Plan
+from farm.contract.plan import LEAD_FRAMES, Boundary, Chunk, FrameRange, Plan
 from farm.contract.spec import DEFAULT_CHUNK_FRAMES
 
 CHUNK_CHOICES = (DEFAULT_CHUNK_FRAMES, 32, 24, 16)
@@ -25,9 +25,6 @@ ANCHOR_COST = 6.0
 SHOT_FRAMES = 240
 REACH = 1 / 8
 """How far a boundary may lie from where even chunks would have it, over a chunk's length."""
-LEAD_FRAMES = 6
-"""An anchor's lead-in: so many frames before its place it is painted, quickly, and brought there frame by frame, as the
-frames after it will be. What was carried far and painted once looks well, but loses much to the next warp."""
 EVENNESS = 0.05
 """So much calmer, over what is usual in the shot, must it be at the end of that reach."""
 WORTH = 1.1

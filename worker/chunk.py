@@ -27,10 +27,9 @@ import numpy as np
 from farm.contract import keys
 from farm.contract.messages import FrameRecord, Stage, StoredFrame, TaskId
 from farm.contract.params import Coherence
-from farm.contract.plan import Chunk
+from farm.contract.plan import LEAD_FRAMES, Chunk
 from farm.executor import Outcome, Run
 from farm.frames import FrameReader
-from farm.plan import LEAD_FRAMES
 from farm.png import png_bytes
 from worker.engine import Carried, Frame, Machine, OnStep, Painted, StepProgress, carry_far
 from worker.engine.approach import APPROACH_FRAMES, Approach, approach, departing

@@ -6,6 +6,9 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 PLAN_VERSION = 1
+LEAD_FRAMES = 6
+"""An anchor's lead-in: so many frames before its place it is painted, quickly, and brought there frame by frame, as the
+frames after it will be. What was carried far and painted once looks well, but loses much to the next warp."""
 
 
 @dataclass(frozen=True, slots=True, order=True)

@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from farm.contract.codec import from_json, to_json
 from farm.contract.errors import InvalidParameter
 from farm.contract.params import Coherence
-from farm.contract.plan import Boundary, Chunk, FrameRange, Plan
-from farm.plan import ANCHOR_COST, LEAD_FRAMES, chosen_chunk_frames, make_plan
+from farm.contract.plan import LEAD_FRAMES, Boundary, Chunk, FrameRange, Plan
+from farm.plan import ANCHOR_COST, chosen_chunk_frames, make_plan
 
 
 def _plan(frame_count, cuts=(), chunk_frames=48, blend_frames=6):

@@ -19,10 +19,10 @@ from farm.contract.codec import sha256_hex, to_json
 from farm.contract.errors import FrameDamaged, JobCanceled, StoreUnavailable
 from farm.contract.messages import Manifest, Stage, TaskId, TaskMessage
 from farm.contract.params import Coherence, Params
-from farm.contract.plan import Chunk
+from farm.contract.plan import LEAD_FRAMES, Chunk
 from farm.contract.spec import Media, Spec, Style
 from farm.executor import Outcome, Run
-from farm.plan import LEAD_FRAMES, make_plan
+from farm.plan import make_plan
 from farm.png import png_bytes, png_read
 from farm.settings import Settings
 from farm.store import PutResult
