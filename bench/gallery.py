@@ -13,13 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from bench.bars import table
-from bench.cases import (
-    Case,
-    Scope,
-    excerpt_asks,
-    excerpt_frames,
-    shot,
-)
+from bench.cases import Case, Scope, excerpt_asks, excerpt_frames, shot
 from bench.clips import REAL, BenchClip
 from bench.command import run, say
 from bench.jobs import FARMS, ROOT, Workshop, default_workers, workshop

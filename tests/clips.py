@@ -128,6 +128,18 @@ def make_clip(
     return Clip(path, tuple(pts), base, last)
 
 
+def make_raw(path: Path, frames: int) -> Path:
+    """A clip in raw H.264, which carries no PTS."""
+    clip = make_clip(path.with_suffix(".mp4"), frames=frames)
+    with av.open(str(clip.path)) as source, av.open(str(path), "w", format="h264") as raw:
+        stream = raw.add_stream_from_template(source.streams.video[0], opaque=True)
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                raw.mux(packet)
+    return path
+
+
 def _timeline(frames: int, fps: Fraction, base: Fraction, *, vfr: bool, start: int) -> tuple[list[int], int]:
     step = 1 / fps / base
     lasts = [(1, 2, 3, 1)[n % 4] if vfr else 1 for n in range(frames)]

@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from awkward import NAMES, REAL_CLIPS
-from clips import make_clip
+from clips import make_clip, make_raw
 from films import film_of, packets_of, times_of
 
 from farm import shots, video
@@ -74,14 +74,7 @@ def test_a_time_to_the_millisecond_is_that_of_the_frame_it_was_read_from(tmp_pat
 
 
 def test_a_part_of_a_clip_without_timestamps_is_counted(tmp_path):
-    clip = make_clip(tmp_path / "a.mp4", frames=12)
-    raw = tmp_path / "a.h264"
-    with av.open(str(clip.path)) as source, av.open(str(raw), "w", format="h264") as bare:
-        stream = bare.add_stream_from_template(source.streams.video[0], opaque=True)
-        for packet in source.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                bare.mux(packet)
+    raw = make_raw(tmp_path / "a.h264", 12)
     whole = video.index(raw)
     images = list(video.decode(raw, whole, 0, 12))
     index = video.index(raw, excerpt=Excerpt(200, 320))

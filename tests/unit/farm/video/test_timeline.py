@@ -6,7 +6,7 @@ from fractions import Fraction
 
 import pytest
 from awkward import NAMES
-from clips import make_clip
+from clips import make_clip, make_raw
 
 from farm import shots, video
 from farm.contract.codec import from_json, to_json
@@ -67,17 +67,7 @@ def test_a_stream_whose_frames_change_shape_is_watched_at_one_size(tmp_path):
 
 
 def test_a_clip_without_timestamps_is_counted(tmp_path):
-    """Raw H.264 carries no PTS."""
-    import av
-
-    clip = make_clip(tmp_path / "a.mp4", frames=12)
-    raw = tmp_path / "a.h264"
-    with av.open(str(clip.path)) as source, av.open(str(raw), "w", format="h264") as bare:
-        stream = bare.add_stream_from_template(source.streams.video[0], opaque=True)
-        for packet in source.demux(video=0):
-            if packet.dts is not None:
-                packet.stream = stream
-                bare.mux(packet)
+    raw = make_raw(tmp_path / "a.h264", 12)
     index = video.index(raw)
     assert index.frame_count == 12
     assert all(a < b for a, b in zip(index.pts, index.pts[1:], strict=False))
