@@ -10,7 +10,7 @@ from bench.bars import Bar, at_least, at_most, same, within
 from bench.cases import tenth_of
 from farm.contract.messages import Manifest, Stage
 from farm.contract.plan import Plan
-from farm.measure.report import Drift, FrameFigures, PictureReport, Series
+from farm.measure.report import Drift, FrameFigures, PictureReport, SeamSummary, Series
 
 DEFAULT_CHUNK = 48
 """The chunk length at which the cost is judged."""
@@ -20,11 +20,28 @@ DRIFT_FRAMES = 120
 
 
 @dataclass(frozen=True, slots=True)
+class Film:
+    """A painted film as the page has it: the mean over its frames where not said otherwise, and its longest shot."""
+
+    frames: int
+    shot_frames: int
+    error: float | None  # E
+    error_max: float | None
+    flat_error: float | None  # E over flat areas
+    detail: float
+    style: float | None  # style loss
+    drift: Drift | None
+    source_drift: Drift | None
+
+
+@dataclass(frozen=True, slots=True)
 class Seams:
     """A job of the farm, measured against the same shot in one piece."""
 
     chunk_frames: int
-    report: PictureReport
+    boundaries: int
+    film: Film
+    seam: SeamSummary | None
     style_over_whole: float | None = None  # style loss in the blend windows over that of the same frames in one piece
 
 
@@ -46,8 +63,8 @@ class FreshDrift:
 class Excerpt:
     """The same few frames painted by the farm and by the method of 2015."""
 
-    ours: PictureReport
-    legacy: PictureReport
+    ours: Film
+    legacy: Film
     untied_style: float | None  # style loss over that without the temporal term, at equal steps
     pairs: int  # frames that took equal steps with and without it
 
@@ -65,7 +82,7 @@ class Findings:
     """Everything measured, by case."""
 
     seams: dict[str, Seams] = field(default_factory=dict)
-    sequential: dict[str, PictureReport] = field(default_factory=dict)
+    sequential: dict[str, Film] = field(default_factory=dict)
     fresh: dict[str, FreshDrift] = field(default_factory=dict)
     excerpts: dict[str, Excerpt] = field(default_factory=dict)
     costs: dict[str, Cost] = field(default_factory=dict)  # seconds
@@ -75,7 +92,7 @@ class Findings:
 
 def bars(found: Findings) -> list[Bar]:
     """Every bar, in order."""
-    seam = {label: item.report.seam for label, item in found.seams.items() if item.report.seam}
+    seam = {label: item.seam for label, item in found.seams.items() if item.seam}
     return [
         at_most(1, "seam excess over the blend window, mean", _given(seam, "error_excess_mean"), 1.03),
         at_most(1, "seam excess over the blend window, highest frame", _given(seam, "error_excess_max"), 1.15),
@@ -89,7 +106,7 @@ def bars(found: Findings) -> list[Bar]:
             _given(found.seams, "style_over_whole"), 1.05,
         ),
         *_drift_bars(found),
-        at_least(4, "E of the method of 2015 over ours", _error_gain(found.excerpts), 3.0),
+        at_least(4, "E of the method of 2015 over ours", _error_gains(found.excerpts), 3.0),
         at_most(4, "style loss, ours over that of 2015", _style_over_legacy(found.excerpts), 1.0),
         *_cost_bars(found.costs, "time"),
         *_cost_bars(found.step_costs, "steps"),
@@ -103,8 +120,8 @@ def bars(found: Findings) -> list[Bar]:
 
 def _drift_bars(found: Findings) -> list[Bar]:
     """Drift as it is, short shots apart as they tell little of it, and drift against frames painted afresh."""
-    plain = {label: drift for label, item in found.seams.items() if (drift := drift_of(item.report)) is not None}
-    long = {label: drift for label, drift in plain.items() if _frames(found.seams[label].report) >= DRIFT_FRAMES}
+    plain = {label: item.film.drift for label, item in found.seams.items() if item.film.drift is not None}
+    long = {label: drift for label, drift in plain.items() if found.seams[label].film.shot_frames >= DRIFT_FRAMES}
     short = {label: drift for label, drift in plain.items() if label not in long}
     fresh = {label: item.drift for label, item in found.fresh.items()}
     kinds = (
@@ -131,20 +148,26 @@ def _cost_bars(costs: Mapping[str, Cost], unit: str) -> list[Bar]:
     ]
 
 
-def _frames(report: PictureReport) -> int:
-    """Of the longest shot."""
-    return max(shot.stop - shot.start for shot in report.shots)
-
-
 def window_style(report: PictureReport, whole: PictureReport) -> float | None:
     """Mean over the blend windows' frames of the style loss over that of the same frame painted in one piece."""
     inside = [frame for seam in report.seams for frame in range(seam.start, seam.stop)]
     return _ratio(report.frames.style, whole.frames.style, [(frame, frame) for frame in inside])
 
 
-def drift_of(report: PictureReport) -> Drift | None:
-    """The drift of a film's longest shot."""
-    return max(report.shots, key=lambda shot: shot.stop - shot.start).drift if report.shots else None
+def film_of(report: PictureReport) -> Film:
+    """What the page has of a film."""
+    error, flat, style = report.error, report.flat_error, report.style
+    longest = max(report.shots, key=lambda shot: shot.stop - shot.start)
+    return Film(
+        report.frame_count, longest.stop - longest.start,
+        error.mean if error else None, error.max if error else None, flat.mean if flat else None,
+        report.detail.mean, style.mean if style else None, longest.drift, longest.source_drift,
+    )  # fmt: skip
+
+
+def seams_of(chunk_frames: int, report: PictureReport, whole: PictureReport) -> Seams:
+    """A job measured against the shot in one piece, `whole`."""
+    return Seams(chunk_frames, len(report.seams), film_of(report), report.seam, window_style(report, whole))
 
 
 def seam_excess(report: PictureReport) -> dict[int, list[float]]:
@@ -227,17 +250,18 @@ def _interrupted(manifests: Sequence[Manifest]) -> bool:
     return adopted(manifests) > 0 or any(item.attempt > 1 for item in manifests)
 
 
-def _error_gain(excerpts: Mapping[str, Excerpt]) -> dict[str, float]:
-    return {
-        label: item.legacy.error.mean / item.ours.error.mean
-        for label, item in excerpts.items()
-        if item.legacy.error and item.ours.error
-    }
+def error_gain(item: Excerpt) -> float | None:
+    """How many times lower E is than that of the method of 2015."""
+    return item.legacy.error / item.ours.error if item.legacy.error and item.ours.error else None
+
+
+def _error_gains(excerpts: Mapping[str, Excerpt]) -> dict[str, float]:
+    return {label: gain for label, item in excerpts.items() if (gain := error_gain(item)) is not None}
 
 
 def _style_over_legacy(excerpts: Mapping[str, Excerpt]) -> dict[str, float]:
     return {
-        label: item.ours.style.mean / item.legacy.style.mean
+        label: item.ours.style / item.legacy.style
         for label, item in excerpts.items()
         if item.legacy.style and item.ours.style
     }

@@ -2,29 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from bench.bars import table, verdict_table
-from bench.findings import Findings, bars, drift_of
-from farm.measure.report import Drift, PictureReport, Spread
+from bench.findings import Film, Findings, bars, error_gain
+from bench.record import Record, Run, mark
+from farm.measure.report import Drift
 
 COST_TEXT = (
     "Time is the tasks' own, and sways where other programs run beside the benchmark; steps do not, but count a coarse "
     "level's small ones like those of the finest."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Setting:
-    """What the run was made on and of."""
-
-    date: str
-    device: str
-    versions: Mapping[str, str]
-    painter_code: str
-    command: str
-    chosen: Sequence[str]  # lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +24,12 @@ class Picture:
     text: str
 
 
-def page(found: Findings, setting: Setting, strips: Iterable[Picture], plots: Iterable[Picture]) -> str:
+def page(record: Record, strips: Iterable[Picture], plots: Iterable[Picture]) -> str:
     """The whole page."""
-    versions = ", ".join(f"{name} {version}" for name, version in setting.versions.items())
+    found = record.found
     parts = [
         "# The picture", "",
-        f"{setting.date}, {setting.device}, {versions}; painting code {setting.painter_code}. "
-        f"`{setting.command}` writes this page.", "",
-        *(f"- {line}" for line in setting.chosen), "",
+        *_made(record),
         "## Bars", "", *verdict_table(bars(found)), "",
         "E is the warping error, judged by a flow the painter did not use: Lucas and Kanade's, and of synthetic clips "
         "the exact one; excess is over the same frames of the same shot painted in one piece. A window is a blend's "
@@ -71,6 +58,30 @@ def page(found: Findings, setting: Setting, strips: Iterable[Picture], plots: It
     return "\n".join(parts).rstrip() + "\n"
 
 
+def _made(record: Record) -> list[str]:
+    """What the figures are of, and of which run each is."""
+    newest, *earlier = record.runs
+    clips = {name: title for run in reversed(record.runs) for name, title in run.clips.items()}
+    styles = dict.fromkeys(style for run in record.runs for style in run.styles)
+    chunks = sorted({item.chunk_frames for item in record.found.seams.values()})
+    return [
+        f"{_run(newest)} `{newest.command}` writes this page.", "",
+        *(
+            f"- {mark(number).strip()} of an earlier run: {' '.join((_run(run), *run.notes))}"
+            for number, run in enumerate(earlier, start=1)
+        ),
+        f"- clips: {', '.join(clips.values())}",
+        f"- styles: {', '.join(styles)}; chunks of {' and '.join(map(str, chunks))}",
+        f"- {record.scope}",
+        *(f"- {note}" for note in newest.notes), "",
+    ]  # fmt: skip
+
+
+def _run(run: Run) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items())
+    return f"{run.date}, {run.device}, {versions}; painting code {run.painter_code}."
+
+
 def _section(title: str, lines: Sequence[str], text: str = "") -> list[str]:
     """A titled table; nothing where it has no rows."""
     if len(lines) <= 2:
@@ -88,38 +99,35 @@ def _seams(found: Findings) -> list[str]:
               "style", "max", "over one piece")  # fmt: skip
     rows = []
     for label, item in found.seams.items():
-        if (seam := item.report.seam) is not None:
+        if (seam := item.seam) is not None:
             figures = (
                 seam.error_ratio_mean, seam.error_ratio_max, seam.error_excess_mean, seam.error_excess_max,
                 seam.detail_ratio_mean, seam.detail_ratio_min, seam.detail_excess_min,
                 seam.style_ratio_mean, seam.style_ratio_max, item.style_over_whole,
             )  # fmt: skip
-            rows.append((label, str(len(item.report.seams)), *(ratio(value) for value in figures)))
+            rows.append((label, str(item.boundaries), *(ratio(value) for value in figures)))
     return table(header, rows)
 
 
 def _films(found: Findings) -> list[str]:
     header = ("case", "frames", "E mean", "E max", "E of flat areas", "detail", "style loss")
-    reports = {label: item.report for label, item in found.seams.items()} | found.sequential
-    return table(header, [(label, *_film(report)) for label, report in sorted(reports.items())])
+    return table(header, [(label, *_film(film)) for label, film in _all_films(found)])
 
 
-def _film(report: PictureReport) -> tuple[str, ...]:
-    error, flat, style = report.error, report.flat_error, report.style
+def _film(film: Film) -> tuple[str, ...]:
     return (
-        str(report.frame_count), _mean(error), "—" if error is None else f"{error.max:.4f}", _mean(flat),
-        f"{1000 * report.detail.mean:.2f}e-3", _mean(style),
+        str(film.frames), _plain(film.error), _plain(film.error_max), _plain(film.flat_error), detail(film.detail),
+        _plain(film.style),
     )  # fmt: skip
 
 
+def _all_films(found: Findings) -> list[tuple[str, Film]]:
+    """In pieces and in one, by name."""
+    return sorted([*((label, item.film) for label, item in found.seams.items()), *found.sequential.items()])
+
+
 def _drifts(found: Findings) -> list[str]:
-    reports = {label: item.report for label, item in found.seams.items()} | found.sequential
-    rows = []
-    for label, report in sorted(reports.items()):
-        drift = drift_of(report)
-        if drift is not None:
-            shot = max(report.shots, key=lambda item: item.stop - item.start)
-            rows.append((label, *_drift(drift), *_drift(shot.source_drift)))
+    rows = [(label, *_drift(film.drift), *_drift(film.source_drift)) for label, film in _all_films(found) if film.drift]
     return table(("case", "detail", "luminance", "saturation", "source: detail", "luminance", "saturation"), rows)
 
 
@@ -137,12 +145,10 @@ def _excerpts(found: Findings) -> list[str]:
               "untied", "frames")  # fmt: skip
     rows = []
     for label, item in found.excerpts.items():
-        ours, legacy = item.ours, item.legacy
-        gain = legacy.error.mean / ours.error.mean if legacy.error and ours.error else None
+        ours, legacy, gain = item.ours, item.legacy, error_gain(item)
         rows.append((
-            label, _mean(legacy.error), _mean(ours.error), "—" if gain is None else f"{gain:.2f} ×",
-            _mean(legacy.style), _mean(ours.style),
-            f"{1000 * legacy.detail.mean:.2f}e-3", f"{1000 * ours.detail.mean:.2f}e-3",
+            label, _plain(legacy.error), _plain(ours.error), "—" if gain is None else f"{gain:.2f} ×",
+            _plain(legacy.style), _plain(ours.style), detail(legacy.detail), detail(ours.detail),
             ratio(item.untied_style), str(item.pairs),
         ))  # fmt: skip
     return table(header, rows)
@@ -179,5 +185,10 @@ def change(value: float | None) -> str:
     return "—" if value is None else f"{value - 1:+.1%}"
 
 
-def _mean(values: Spread | None) -> str:
-    return "—" if values is None else f"{values.mean:.4f}"
+def detail(value: float) -> str:
+    """`41.03e-3`."""
+    return f"{1000 * value:.2f}e-3"
+
+
+def _plain(value: float | None) -> str:
+    return "—" if value is None else f"{value:.4f}"

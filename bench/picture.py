@@ -9,7 +9,6 @@ from __future__ import annotations
 import argparse
 import io
 import os
-import shutil
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -40,16 +39,16 @@ from bench.findings import (  # noqa: E402
     DEFAULT_CHUNK,
     Excerpt,
     Findings,
-    Seams,
     adopted,
     bars,
     cost,
+    film_of,
     fresh_drift,
     seam_excess,
+    seams_of,
     seconds_of,
     steps_of,
     untied_style,
-    window_style,
 )
 from bench.jobs import (  # noqa: E402
     FARMS,
@@ -65,7 +64,10 @@ from bench.jobs import (  # noqa: E402
     workshop,
 )
 from bench.looks import boundary_strip  # noqa: E402
-from bench.page import Picture, Setting, page  # noqa: E402
+from bench.page import Picture, page  # noqa: E402
+from bench.record import Record, Run, joined  # noqa: E402
+from bench.record import read as read_record  # noqa: E402
+from bench.record import write as write_record  # noqa: E402
 from bench.sheets import save_jpeg  # noqa: E402
 from bench.step import has_weights  # noqa: E402
 from farm.client import Job  # noqa: E402
@@ -96,6 +98,7 @@ class Benchmark:
     painting: bool = True  # else only what the farm has is measured
     found: Findings = field(default_factory=Findings)
     jobs: dict[Ask, Job] = field(default_factory=dict)
+    reports: dict[str, PictureReport] = field(default_factory=dict)  # of the jobs in pieces
 
     @property
     def real(self) -> list[Case]:
@@ -141,14 +144,15 @@ class Benchmark:
         for case in self.cases:
             if (whole := self.jobs.get(sequential_ask(case, self.scope))) is None:
                 continue
-            self.found.sequential[f"{case.label}, one piece"] = self._measured(case, whole)
+            one_piece = self._measured(case, whole)
+            self.found.sequential[f"{case.label}, one piece"] = film_of(one_piece)
             for chunk in self.chunks_of(case):
                 job, label = self.jobs.get(farm_ask(case, chunk, self.scope)), chunk_label(case, chunk)
                 if job is None:
                     continue
                 say(f"measuring {label}")
-                report, one_piece = self._measured(case, job, whole), self.found.sequential[f"{case.label}, one piece"]
-                self.found.seams[label] = Seams(chunk, report, window_style(report, one_piece))
+                self.reports[label] = self._measured(case, job, whole)
+                self.found.seams[label] = seams_of(chunk, self.reports[label], one_piece)
                 if chunk == DEFAULT_CHUNK:
                     self._weigh(label, job, whole)
 
@@ -172,9 +176,9 @@ class Benchmark:
                 continue
             fresh, numbers = measure_job(job), fresh_frames(case.shot.frames)
             labels = [chunk_label(case, chunk) for chunk in self.chunks_of(case)]
-            for label in [label for label in labels if label in self.found.seams]:
-                painted = self.found.seams[label].report
-                self.found.fresh[label] = fresh_drift(painted.frames, fresh.frames, numbers, case.shot.frames)
+            for label in [label for label in labels if label in self.reports]:
+                painted = self.reports[label].frames
+                self.found.fresh[label] = fresh_drift(painted, fresh.frames, numbers, case.shot.frames)
 
     def _measure_excerpts(self) -> None:
         for case in self.real:
@@ -183,7 +187,9 @@ class Benchmark:
             if ours is None or legacy is None:
                 continue
             style, pairs = untied_style(style_losses(ours), style_losses(untied)) if untied else (None, 0)
-            self.found.excerpts[case.label] = Excerpt(measure_job(ours), measure_job(legacy), style, pairs)
+            self.found.excerpts[case.label] = Excerpt(
+                film_of(measure_job(ours)), film_of(measure_job(legacy)), style, pairs
+            )
 
     def _compare_bytes(self, ask: Ask) -> None:
         """The same frames, whoever painted them and however often."""
@@ -213,36 +219,55 @@ def chunk_label(case: Case, chunk: int) -> str:
     return f"{case.label}, {chunk}"
 
 
-def strips(run: Benchmark, folder: Path) -> list[Picture]:
-    """The strip of the worst boundary of every chunk length."""
-    pictures = []
+def strips(run: Benchmark, record: Record, folder: Path) -> dict[str, str]:
+    """The strip of the worst boundary of every chunk length: titles, by the file's name.
+
+    Where it is of an earlier run, whose films may be gone, that run's strip stays.
+    """
+    found = dict(record.strips)
     for chunk in run.chunks:
-        reports = {label: item.report for label, item in run.found.seams.items() if item.chunk_frames == chunk}
-        excess = {label: seam_excess(report) for label, report in reports.items()}
-        if (worst := worst_boundary(excess)) is None:
+        excess = {label: seam_excess(run.reports[label]) for label in run.reports if label.endswith(f", {chunk}")}
+        name = f"worst_{chunk}.jpg"
+        if (worst := worst_boundary(excess)) is None or (name in found and worst_is_earlier(record, chunk)):
             continue
         label, start = worst
         case = next(case for case in run.cases if chunk_label(case, chunk) == label)
         ours, whole = run.jobs[farm_ask(case, chunk, run.scope)], run.jobs[sequential_ask(case, run.scope)]
-        title = f"{case.label}, chunks of {chunk}: the worst boundary, s = {start}"
-        picture = boundary_strip(ours, whole, case.shot.path, start, reports[label], title)
-        path = folder / f"worst_{chunk}.jpg"
-        save_jpeg(picture, path, STRIP_LIMIT_BYTES)
-        pictures.append(Picture(f"{folder.name}/{path.name}", title))
-    return pictures
+        found[name] = f"{case.label}, chunks of {chunk}: the worst boundary, s = {start}"
+        picture = boundary_strip(ours, whole, case.shot.path, start, run.reports[label], found[name])
+        save_jpeg(picture, folder / name, STRIP_LIMIT_BYTES)
+    return found
 
 
-def plots(run: Benchmark, folder: Path) -> list[Picture]:
-    """E over time in the first style, for every clip and chunk length."""
-    pictures = []
-    for case in [case for case in run.cases if case.style == run.cases[0].style]:
-        for chunk in run.chunks:
-            label = chunk_label(case, chunk)
-            if label in run.found.seams:
-                path = folder / f"{label.replace(', ', '_')}.png"
-                shrunk(plot(run.found.seams[label].report, title=f"{case.label}, chunks of {chunk}"), path)
-                pictures.append(Picture(f"{folder.name}/{path.name}", f"{case.label}, chunks of {chunk}"))
-    return pictures
+def worst_is_earlier(record: Record, chunk: int) -> bool:
+    """Whether the highest error of chunks of this length, over one piece's, is in a film of an earlier run."""
+    excess = [
+        (item.seam.error_excess_max, number)
+        for number, run in enumerate(record.runs)
+        for item in run.found.seams.values()
+        if item.chunk_frames == chunk and item.seam and item.seam.error_excess_max is not None
+    ]
+    return bool(excess) and max(excess)[1] > 0
+
+
+def plots(run: Benchmark, record: Record, folder: Path) -> list[Picture]:
+    """E over time in the first style, for every clip and chunk length; plots of earlier runs stay."""
+    for label in [label for label in run.reports if f", {run.cases[0].style}, " in label]:
+        shrunk(plot(run.reports[label], title=plot_title(label)), folder / plot_name(label))
+    labels = [label for measured in record.runs for label in measured.found.seams]
+    shown = [label for label in labels if (folder / plot_name(label)).is_file()]
+    return [Picture(f"{folder.name}/{plot_name(label)}", plot_title(label)) for label in shown]
+
+
+def plot_name(label: str) -> str:
+    """The file of a case's plot."""
+    return f"{label.replace(', ', '_')}.png"
+
+
+def plot_title(label: str) -> str:
+    """`bunny, swirl, chunks of 48`."""
+    case, _, chunk = label.rpartition(", ")
+    return f"{case}, chunks of {chunk}"
 
 
 def shrunk(png: bytes, path: Path) -> None:
@@ -254,33 +279,46 @@ def shrunk(png: bytes, path: Path) -> None:
 
 
 def write(run: Benchmark, results: Path, command: str) -> Path:
-    """The page and its pictures."""
+    """The page, its pictures, and the figures that a later run goes on from."""
     folder = results / "picture"
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True)
+    folder.mkdir(parents=True, exist_ok=True)
+    record = joined(read_record(folder), measured_by(run, command), scope_line(run.scope))
+    record = replace(record, strips=strips(run, record, folder))
+    worst = [Picture(f"{folder.name}/{name}", title) for name, title in record.strips.items()]
+    target = results / "picture.md"
+    target.write_text(page(record, worst, plots(run, record, folder)))
+    write_record(record, folder)
+    return target
+
+
+def measured_by(run: Benchmark, command: str) -> Run:
+    """What was found, and on what."""
     workers = [worker for job in run.jobs.values() for worker in job.report()["workers"].values()]
     cases = [case for case in run.cases if f"{case.label}, one piece" in run.found.sequential] or run.cases
     shots = {case.shot.clip.name: case.shot for case in cases}
-    params, missing = run.scope.params, sum(ask not in run.jobs for ask in run.asks())
-    setting = Setting(
+    missing = sum(ask not in run.jobs for ask in run.asks())
+    return Run(
         date=time.strftime("%Y-%m-%d"),
         device=" and ".join(sorted({worker["device"] for worker in workers})),
         versions=workers[0]["versions"] if workers else {},
         painter_code=run.farm.code,
         command=command,
-        chosen=[
-            "clips: " + ", ".join(f"{item.clip.title} ({item.frames} frames)" for item in shots.values()),
-            f"styles: {', '.join(dict.fromkeys(case.style for case in cases))}; size {run.scope.size_px} px; "
-            f"chunks of {' and '.join(map(str, run.chunks))}; {params.steps}, {params.steps_anchor} and "
-            f"{params.steps_next} steps for first frames, anchors and frames that follow",
-            f"excerpts of {run.scope.excerpt_frames} frames in chunks of {run.scope.excerpt_chunk}; "
-            "the default backbone, and vgg19 only where its weights are on this machine",
-            *([f"the run was ended before {missing} of its jobs were painted: they are not in it"] if missing else []),
-        ],
+        clips={name: f"{item.clip.title} ({item.frames} frames)" for name, item in shots.items()},
+        styles=tuple(dict.fromkeys(case.style for case in cases)),
+        found=run.found,
+        notes=(f"The run was ended before {missing} of its jobs were painted: they are not in it.",) if missing else (),
     )
-    target = results / "picture.md"
-    target.write_text(page(run.found, setting, strips(run, folder), plots(run, folder)))
-    return target
+
+
+def scope_line(scope: Scope) -> str:
+    """How much of everything is painted, on one line."""
+    params = scope.params
+    return (
+        f"size {scope.size_px} px; {params.steps}, {params.steps_anchor} and {params.steps_next} steps for first "
+        f"frames, anchors and frames that follow; excerpts of {scope.excerpt_frames} frames in chunks of "
+        f"{scope.excerpt_chunk}; the default backbone, and vgg19 only where "
+        "its weights are on this machine"
+    )
 
 
 def cases_of(arguments: argparse.Namespace, scope: Scope) -> list[Case]:

@@ -12,17 +12,19 @@ from bench.findings import (
     Cost,
     Excerpt,
     Findings,
-    Seams,
     adopted,
     bars,
     cost,
+    film_of,
     fresh_drift,
     seam_excess,
+    seams_of,
     seconds_of,
     steps_of,
     untied_style,
 )
-from bench.page import Picture, Setting, change, page, ratio
+from bench.page import Picture, change, page, ratio
+from bench.record import Record, Run
 from farm.contract.messages import FrameRecord, Manifest, Stage
 from farm.contract.plan import Boundary
 from farm.measure import PictureReport, measure_film
@@ -136,10 +138,10 @@ def test_an_empty_run_measures_nothing() -> None:
 def found() -> Findings:
     steady, flickering = film(flicker=2, reference=2), film(flicker=40, reference=None)
     return Findings(
-        seams={"bunny, swirl, 48": Seams(DEFAULT_CHUNK, steady)},
-        sequential={"bunny, swirl, one piece": steady},
+        seams={"bunny, swirl, 48": seams_of(DEFAULT_CHUNK, steady, steady)},
+        sequential={"bunny, swirl, one piece": film_of(steady)},
         fresh={"bunny, swirl, 48": fresh_drift(steady.frames, steady.frames, range(FRAMES), FRAMES)},
-        excerpts={"bunny, swirl": Excerpt(steady, flickering, 1.2, 20)},
+        excerpts={"bunny, swirl": Excerpt(film_of(steady), film_of(flickering), 1.2, 20)},
         costs={"bunny, swirl, 48": Cost(0.12, 0.2)},
         step_costs={"bunny, swirl, 48": Cost(0.13, 0.1)},
         differing={"repeated": 0},
@@ -158,9 +160,14 @@ def test_bars_are_met_or_missed_by_what_was_found(found: Findings) -> None:
     assert met[7, "frames that differ: repeated"] is True
 
 
+def record(found: Findings) -> Record:
+    clips = {"bunny": "Big Buck Bunny (24 frames)"}
+    run = Run("2026-01-01", "cpu", {"torch": "2"}, "12345678", "make bench-picture", clips, ("swirl",), found)
+    return Record("size 64 px", (run,))
+
+
 def test_the_page_has_every_case_and_every_picture(found: Findings) -> None:
-    setting = Setting("2026-01-01", "cpu", {"torch": "2"}, "12345678", "make bench-picture", ["clips: one"])
-    text = page(found, setting, [Picture("picture/worst.jpg", "worst")], [Picture("picture/e.png", "E")])
+    text = page(record(found), [Picture("picture/worst.jpg", "worst")], [Picture("picture/e.png", "E")])
     headings = [line for line in text.splitlines() if line.startswith("## ")]
     assert headings == [
         "## Bars", "## Seams", "## Whole films", "## Drift", "## Drift over frames painted afresh",
@@ -173,8 +180,7 @@ def test_the_page_has_every_case_and_every_picture(found: Findings) -> None:
 
 
 def test_tables_without_rows_are_left_out() -> None:
-    setting = Setting("2026-01-01", "cpu", {}, "12345678", "make bench-picture", [])
-    text = page(Findings(), setting, [], [])
+    text = page(record(Findings()), [], [])
     assert [line for line in text.splitlines() if line.startswith("## ")] == ["## Bars"]
 
 
