@@ -28,7 +28,7 @@ from farm.contract import keys
 from farm.contract.codec import to_json
 from farm.contract.errors import FarmError, InvalidClip, InvalidInput, JobNotFound
 from farm.contract.excerpt import Excerpt, excerpt_of
-from farm.contract.messages import Priority, Queue
+from farm.contract.messages import Priority
 from farm.contract.params import Params
 from farm.contract.spec import DEFAULT_CHUNK_FRAMES, WEIGHTS_SHA256, Media, Output, Spec, Style
 from farm.contract.states import JobState
@@ -165,11 +165,11 @@ class Farm:
 
     def workers(self) -> list[WorkerInfo]:
         """The workers alive (coordinators are not workers)."""
-        return [info for info in self.ledger.workers() if Queue.STYLIZE in info.queues or Queue.BLEND in info.queues]
+        return [info for info in self.ledger.workers() if info.is_worker]
 
     def coordinators(self) -> list[WorkerInfo]:
         """The coordinators alive."""
-        return [info for info in self.ledger.workers() if Queue.COORDINATE in info.queues]
+        return [info for info in self.ledger.workers() if info.is_coordinator]
 
     def advance(self, job: str) -> None:
         """Ask a coordinator to look at a job now."""

@@ -96,7 +96,7 @@ def _state(facts: Facts, record: JobRecord) -> Iterator[Reason]:
 
 
 def _coordinator(facts: Facts) -> Iterator[Reason]:
-    if not any(Queue.COORDINATE in info.queues for info in facts.processes):
+    if not any(info.is_coordinator for info in facts.processes):
         yield Reason("no coordinator is alive, so nothing is moved on", "`farm coordinator`, or `farm up`")
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from farm.contract.messages import Priority, TaskId, TaskMessage
+from farm.contract.messages import Priority, Queue, TaskId, TaskMessage
 from farm.contract.states import TASK_TRANSITIONS, JobState, TaskState
 
 
@@ -78,6 +78,16 @@ class WorkerInfo:
     weights: dict[str, str] = field(default_factory=dict)  # backbone -> SHA-256 of the weights it has
     versions: dict[str, str] = field(default_factory=dict)
     quarantine: str = ""  # why it takes no tasks at present; empty where it does
+
+    @property
+    def is_worker(self) -> bool:
+        """Whether it paints."""
+        return bool({Queue.STYLIZE, Queue.BLEND} & set(self.queues))
+
+    @property
+    def is_coordinator(self) -> bool:
+        """Whether it plans and encodes."""
+        return Queue.COORDINATE in self.queues
 
 
 @dataclass(frozen=True, slots=True)

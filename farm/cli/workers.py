@@ -9,7 +9,6 @@ from farm.cli.output import bytes_text, duration_text, put_json, put_table
 from farm.cli.request import AsJson
 from farm.cli.terminal import say, warn
 from farm.contract.codec import to_plain
-from farm.contract.messages import Queue
 
 if TYPE_CHECKING:
     from rich.text import Text
@@ -24,7 +23,7 @@ def workers(*, as_json: AsJson = False) -> None:
     from farm.client import Farm
 
     farm = Farm.from_settings()
-    processes = sorted(farm.ledger.workers(), key=lambda info: (is_coordinator(info), info.name))
+    processes = sorted(farm.ledger.workers(), key=lambda info: (not info.is_worker, info.name))
     works = at_work(farm.ledger)
     if as_json:
         put_json({"workers": [_plain(info, works.get(info.name, ())) for info in processes]})
@@ -36,17 +35,12 @@ def workers(*, as_json: AsJson = False) -> None:
             ([*_what(info), at_text(info, works.get(info.name, ()), now_s)] for info in processes),
             right=frozenset({2}),
         )
-    if all(map(is_coordinator, processes)):
+    if not any(info.is_worker for info in processes):
         warn("no worker is alive, so nothing is painted: `farm worker`, or `farm up`")
-    if not any(map(is_coordinator, processes)):
+    if not any(info.is_coordinator for info in processes):
         warn("no coordinator is alive, so nothing is planned: `farm coordinator`, or `farm up`")
     if any(info.quarantine for info in processes):
         say("a worker in quarantine takes no task: mend what it says, then start it again", "yellow")
-
-
-def is_coordinator(info: WorkerInfo) -> bool:
-    """Whether a process plans and encodes, and paints nothing."""
-    return not {Queue.STYLIZE, Queue.BLEND} & set(info.queues)
 
 
 def at_text(info: WorkerInfo, works: tuple[Work, ...], now_s: float) -> Text:
@@ -68,7 +62,7 @@ def _work_text(work: Work, now_s: float) -> str:
 
 
 def _what(info: WorkerInfo) -> list[str]:
-    if is_coordinator(info):
+    if not info.is_worker:
         return [info.name, "coordinator", ""]
     return [info.name, info.device, bytes_text(info.memory_bytes)]
 

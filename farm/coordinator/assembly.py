@@ -144,10 +144,10 @@ def _write_pictures(run: Run, source: Path, index: FrameIndex) -> None:
         run.check()
         content = next(video.decode(source, index, number, number + 1, (plan.width, plan.height), run.check))
         pairs.append((number, content, reader.frame(final.stored(number))))
-    spec = run.spec
+    spec, chunks = run.spec, len(plan.chunks)
     lines = [
         f"{spec.title}  ·  {spec.style_name}",
-        f"{plan.frame_count} frames  ·  {plan.width} × {plan.height}  ·  {len(plan.chunks)} chunks"
+        f"{plan.frame_count} frames  ·  {plan.width} × {plan.height}  ·  {chunks} chunk{'s' if chunks > 1 else ''}"
         f"  ·  {spec.params.backbone}",
     ]
     contact = png_bytes(sheet.contact_sheet(pairs, lines))

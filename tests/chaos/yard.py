@@ -166,7 +166,7 @@ class Yard:
         def alive() -> bool:
             found = [info for info in self.farm.ledger.workers() if psutil.pid_exists(info.pid)]
             painters = {info.name for info in found if Queue.STYLIZE in info.queues}
-            return len(painters) >= workers and any(Queue.COORDINATE in info.queues for info in found)
+            return len(painters) >= workers and any(info.is_coordinator for info in found)
 
         until(alive, f"a coordinator and {workers} workers")
 
