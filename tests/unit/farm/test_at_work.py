@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from farm.at_work import Work, at_work
-from farm.cli.workers import at_text, is_coordinator
+from farm.cli.workers import at_text
 from farm.contract.messages import Stage, TaskId, TaskMessage
 from farm.contract.states import JobState, TaskState
 from farm.ledger import JobRecord, WorkerInfo
@@ -49,6 +51,15 @@ def test_what_a_process_is_at_is_said_as_people_say_it() -> None:
     assert at_text(info(), (), 0.0).plain == "nothing"
 
 
-def test_who_paints_nothing_is_a_coordinator() -> None:
-    assert is_coordinator(info(queues=("coordinate", "media")))
-    assert not is_coordinator(info(queues=("blend",)))
+@pytest.mark.parametrize(
+    ("queues", "worker", "coordinator"),
+    [
+        (("coordinate", "media"), False, True),
+        (("blend",), True, False),
+        (("stylize", "coordinate"), True, True),
+        (("media",), False, False),
+    ],
+)
+def test_what_a_process_is_its_queues_say(queues: tuple[str, ...], worker: bool, coordinator: bool) -> None:
+    process = info(queues=queues)
+    assert (process.is_worker, process.is_coordinator) == (worker, coordinator)
