@@ -10,6 +10,7 @@ from bench.findings import Film, Findings, bars, error_gain
 from bench.record import Record, Run, mark
 from farm.measure.report import Drift
 
+WHOLE = "make bench-picture"
 COST_TEXT = (
     "Time is the tasks' own, and sways where other programs run beside the benchmark; steps do not, but count a coarse "
     "level's small ones like those of the finest."
@@ -65,7 +66,7 @@ def _made(record: Record) -> list[str]:
     styles = dict.fromkeys(style for run in record.runs for style in run.styles)
     chunks = sorted({item.chunk_frames for item in record.found.seams.values()})
     return [
-        f"{_run(newest)} `{newest.command}` writes this page.", "",
+        f"{_run(newest)} {_command(newest.command)}", "",
         *(
             f"- {mark(number).strip()} of an earlier run: {' '.join((_run(run), *run.notes))}"
             for number, run in enumerate(earlier, start=1)
@@ -75,6 +76,12 @@ def _made(record: Record) -> list[str]:
         f"- {record.scope}",
         *(f"- {note}" for note in newest.notes), "",
     ]  # fmt: skip
+
+
+def _command(newest: str) -> str:
+    if newest == WHOLE:
+        return f"`{WHOLE}` writes this page."
+    return f"`{WHOLE}` measures all of this page, `{newest}` measured the newest part of it."
 
 
 def _run(run: Run) -> str:

@@ -64,7 +64,7 @@ from bench.jobs import (  # noqa: E402
     workshop,
 )
 from bench.looks import boundary_strip  # noqa: E402
-from bench.page import Picture, page  # noqa: E402
+from bench.page import WHOLE, Picture, page  # noqa: E402
 from bench.record import Record, Run, joined  # noqa: E402
 from bench.record import read as read_record  # noqa: E402
 from bench.record import write as write_record  # noqa: E402
@@ -397,7 +397,7 @@ def main(words: Sequence[str]) -> int:
         )  # fmt: skip
         benchmark.run()
         chosen = without(("--farm", "--results"), words)  # where files lie is this machine's own
-        command = " ".join(("python -m bench.picture", *chosen)) if chosen else "make bench-picture"
+        command = " ".join(("python -m bench.picture", *chosen)) if chosen else WHOLE
         target = write(benchmark, arguments.results, command)
     for bar in bars(benchmark.found):
         met = {True: "met", False: "MISSED", None: "not measured"}[bar.met]

@@ -48,9 +48,8 @@ class Record:
         """All runs' findings in one; those of earlier runs have the run's mark behind the case."""
         merged = Findings()
         for number, run in enumerate(self.runs):
-            for info in fields(Findings):
-                items = getattr(run.found, info.name)
-                getattr(merged, info.name).update({f"{label}{mark(number)}": item for label, item in items.items()})
+            for kind, items in zip(_kinds(merged), _kinds(run.found), strict=True):
+                kind.update({f"{label}{mark(number)}": item for label, item in items.items()})
         return merged
 
 
@@ -60,24 +59,38 @@ def mark(number: int) -> str:
 
 
 def joined(earlier: Record | None, run: Run, scope: str) -> Record:
-    """`run` before what `earlier` runs of the same scope measured and it did not."""
+    """`run` before what `earlier` runs of the same scope measured and it did not.
+
+    What the same code painted on the same kind of machine is one run with it.
+    """
     if earlier is None or earlier.scope != scope:
         return Record(scope, (run,))
     rest = [replace(old, found=_without(old.found, run.found)) for old in earlier.runs]
-    return replace(earlier, runs=(run, *(old for old in rest if any(_kinds(old.found)))))
+    for old in [old for old in rest if _origin(old) == _origin(run)]:
+        styles = tuple(dict.fromkeys((*old.styles, *run.styles)))
+        run = replace(run, clips=old.clips | run.clips, styles=styles, found=_both(old.found, run.found))
+    others = [old for old in rest if _origin(old) != _origin(run) and any(_kinds(old.found))]
+    return replace(earlier, runs=(run, *others))
+
+
+def _origin(run: Run) -> tuple[str, str, dict[str, str]]:
+    return run.painter_code, run.device, run.versions
+
+
+def _both(old: Findings, new: Findings) -> Findings:
+    return Findings(*(mine | other for mine, other in zip(_kinds(old), _kinds(new), strict=True)))  # type: ignore[arg-type]
 
 
 def _without(old: Findings, new: Findings) -> Findings:
-    kept = {
-        info.name: {
-            label: item for label, item in getattr(old, info.name).items() if label not in getattr(new, info.name)
-        }
-        for info in fields(Findings)
-    }
-    return Findings(**kept)
+    kept = [
+        {label: item for label, item in mine.items() if label not in other}
+        for mine, other in zip(_kinds(old), _kinds(new), strict=True)
+    ]
+    return Findings(*kept)  # type: ignore[arg-type]
 
 
 def _kinds(found: Findings) -> list[dict[str, object]]:
+    """Its tables, in order."""
     return [getattr(found, info.name) for info in fields(Findings)]
 
 

@@ -40,6 +40,15 @@ def test_a_later_run_replaces_what_it_measured_and_keeps_the_rest() -> None:
     assert record.found.seams == {BUNNY: seams(1.1), f"{BIKES} ¹": seams(1.2)}
 
 
+def test_what_the_same_code_painted_is_one_run() -> None:
+    later = replace(SECOND, painter_code="aaaa", date="2026-01-02", clips={"bikes": "Bikes"}, styles=("mosaic",))
+    (only,) = joined(joined(None, FIRST, SCOPE), later, SCOPE).runs
+    assert (only.date, only.command) == ("2026-01-02", later.command)
+    assert (set(only.clips), only.styles) == ({"bunny", "bikes"}, ("swirl", "mosaic"))
+    assert only.found.seams == {BIKES: seams(1.2), BUNNY: seams(1.1)}
+    assert (only.found.costs, only.found.differing) == (SECOND.found.costs, {"repeated": 0})
+
+
 def test_a_run_of_which_nothing_is_left_is_forgotten() -> None:
     again = replace(FIRST, painter_code="cccc")
     assert joined(joined(None, FIRST, SCOPE), again, SCOPE).runs == (again,)
@@ -65,12 +74,20 @@ def test_a_file_of_someone_elses_is_refused(tmp_path: Path) -> None:
 
 def test_the_page_says_of_which_run_a_row_is() -> None:
     text = page(joined(joined(None, FIRST, SCOPE), SECOND, SCOPE), [], [])
-    assert "painting code bbbb. `paint bbbb` writes this page." in text
+    assert (
+        "painting code bbbb. `make bench-picture` measures all of this page, `paint bbbb` measured the newest" in text
+    )
     assert "- ¹ of an earlier run: 2026-01-01, cpu, torch 2; painting code aaaa." in text
     rows = [line for line in text.splitlines() if line.startswith(("| bunny", "| bikes"))]
     assert {row.split(" | ")[0] for row in rows} == {f"| {BUNNY}", f"| {BIKES} ¹"}
     assert "| repeated ¹ | 0 |" in text
     assert "1.20 | bikes, swirl, 48 ¹ | **no** |" in text
+
+
+def test_the_page_of_a_whole_run_says_no_more_of_it() -> None:
+    text = page(joined(None, replace(FIRST, command="make bench-picture"), SCOPE), [], [])
+    assert "painting code aaaa. `make bench-picture` writes this page.\n" in text
+    assert "earlier run" not in text
 
 
 def test_marks_are_small_numbers() -> None:
