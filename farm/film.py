@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from farm.contract.plan import Plan
     from farm.contract.spec import Output
     from farm.job import Job
-    from farm.store import Store
+    from farm.store import OnBytes, Store
 
     Frame = NDArray[np.uint8]
 
@@ -56,13 +56,16 @@ def _counted(frames: Iterator[Frame], start: int, on_frame: OnFrame) -> Iterator
         yield frame
 
 
-def make_film(job: Job, plan: Plan, index: FrameIndex, output: Output, target: Path, on_frame: OnFrame) -> FilmInfo:
+def make_film(
+    job: Job, plan: Plan, index: FrameIndex, output: Output, target: Path, on_frame: OnFrame,
+    on_source: OnBytes | None = None,
+) -> FilmInfo:  # fmt: skip
     """Encode a finished job's film to `target`, with the source's times and sound, and check it as the farm does.
 
     It appears under its name only when it is whole. Errors as of `encoded_segments`, and the store's.
     """
     store, spec = job.farm.store, job.spec
-    source = MediaCache.from_settings(store, job.farm.settings).path(spec.source)
+    source = MediaCache.from_settings(store, job.farm.settings).path(spec.source, on_source)
     with tempfile.TemporaryDirectory(prefix=".farm-film-", dir=target.parent) as folder:
         film = Path(folder) / ("film" + output.suffix)
         films, late = encoded_segments(store, job.name, plan, index, output, Path(folder), on_frame)

@@ -171,11 +171,17 @@ class Job:
         self.farm.store.get_file(key, target)
         return target
 
-    def encode(self, path: str | Path, output: Output, on_progress: OnFrames | None = None) -> FilmInfo:
+    def encode(
+        self,
+        path: str | Path,
+        output: Output,
+        on_progress: OnFrames | None = None,
+        on_source: OnBytes | None = None,
+    ) -> FilmInfo:
         """Encode the film anew on this machine, from its frames, with another codec or quality; nothing is painted.
 
-        `path` ends in `output.suffix`. Errors as of `fetch`, and ObjectNotFound where `farm gc --frames` removed the
-        frames.
+        `path` ends in `output.suffix`. `on_source` hears of the clip's download: its sound is needed, and the clip may
+        be in the cache. Errors as of `fetch`, and ObjectNotFound where `farm gc --frames` removed the frames.
         """
         from farm.film import make_film
         from farm.video import FrameIndex
@@ -187,7 +193,7 @@ class Job:
         index = from_json(FrameIndex, self.farm.store.get(keys.index(self.name)))
         target.parent.mkdir(parents=True, exist_ok=True)
         beat = (lambda count: on_progress(count, plan.frame_count)) if on_progress else (lambda _count: None)
-        return make_film(self, plan, index, output, target, beat)
+        return make_film(self, plan, index, output, target, beat, on_source)
 
     def fetch_frames(self, folder: str | Path, on_progress: OnFrames | None = None) -> Path:
         """Write the film's frames as they were painted, `000000.png` and on, for compositing; returns the folder.

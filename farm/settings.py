@@ -28,6 +28,11 @@ NOT_CONFIGURED = "no farm configured: run `farm up`, or set FARM_REDIS_URL and F
 HIDDEN = "***"
 CGROUP = Path("/sys/fs/cgroup")
 """Where a container's limits stand (cgroup v2)."""
+MEMORY_SHARE = 0.9
+"""Of a device's memory, what its workers may paint with together: its driver and other kernels want some."""
+PROCESS_BYTES = 1 << 30
+"""What a worker takes before it paints: torch, its networks' weights, frames on their way. Part of the device's memory
+where that is the machine's."""
 DAY_S = 86400
 CACHE_GB = 50
 
@@ -51,6 +56,12 @@ def usable_memory_bytes() -> int:
         return machine
 
 
+def painting_bytes(device_bytes: int, *, on_cpu: bool, sharing: int = 1) -> int:
+    """What each of `sharing` workers may paint with, on a device of so much memory, where no limit is set."""
+    share = MEMORY_SHARE * device_bytes / sharing
+    return int(max(share / 2, share - PROCESS_BYTES) if on_cpu else share)
+
+
 @dataclass(frozen=True, slots=True, repr=False)
 class Settings:
     """Everything a process of the farm takes from its environment."""
@@ -70,7 +81,7 @@ class Settings:
     device: str = "auto"  # FARM_DEVICE: auto, cpu, cuda, cuda:N
     precision: str = "auto"  # FARM_PRECISION: the network's: float32, bfloat16, or auto: bfloat16 where that is faster
     compile: str = "off"  # FARM_COMPILE: on: the network's kernels are made for the device, for minutes, at its start
-    memory_mb: int = 0  # FARM_MEMORY_MB: what a worker may paint with; 0: nine tenths of its device's
+    memory_mb: int = 0  # FARM_MEMORY_MB: what a worker may paint with; 0: what `painting_bytes` says
     visibility_timeout_s: int = 6 * 3600  # FARM_VISIBILITY_TIMEOUT_S: Redis redelivers a message after this long
     lease_s: float = 30.0  # FARM_LEASE_S: an executor's lease on its task
     sweep_s: float = 5.0  # FARM_SWEEP_S: pause between two sweeps of the coordinator

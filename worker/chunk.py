@@ -50,6 +50,12 @@ so that a slow one among them is no wait. Each holds about 12 bytes a pixel."""
 OPENING_FRAMES = 250
 """In so many frames a shot must have come to sight, to be painted first where it has."""
 
+LONG_WAY = 32, 44
+"""Over so many frames an anchor is carried far, and over so many as far as it counts: in a film in one piece, what came
+into sight on the way was painted in dozens of frames. So it takes more steps, and so do the frames after it."""
+NEW_SIGHT = 0.15
+"""Share of an anchor that came into sight on the way, from which on it takes all of them."""
+
 NO_WAY = Approach(())
 
 
@@ -134,7 +140,7 @@ class _Line:
         self._reader = reader
         self._behind = behind
         self._last = last  # what the next frame is painted from
-        self._far = _chunk_before(run, run.message.start) is not None
+        self._before = _chunk_before(run, run.message.start)
 
     def go_on(self, record: FrameRecord, frame: Frame | None = None) -> None:
         """One frame more is stored; `frame`: the next one is painted from it."""
@@ -179,7 +185,9 @@ class _Line:
     def _carried(self, frame: _Unpainted) -> Carried:
         with self._run.span("warp"):
             carried = frame.way.towards(carry_along(self._last, frame.motion, self._studio.machine), frame.left)
-            return departing(carried, frame.number - self._run.message.start) if self._far else carried
+            if self._before is None:
+                return carried
+            return departing(carried, frame.number - self._run.message.start, _far(self._before))
 
     def _on_step(self, _progress: StepProgress) -> None:
         """Ask whether to stop, be it that the frame before could not be stored or is another's."""
@@ -327,16 +335,23 @@ def _carried_anchor(run: Run, studio: Studio, before: Chunk) -> Painted:
     with run.span("flow"):
         carried = carry_far(start, far(), method, studio.machine)
     now, steps = newest[0], 0
+    effort = _far(before) * min(1.0, (1.0 - float(carried.mask.mean())) / NEW_SIGHT)
     with closing(spread(with_motion, pairwise(chain(newest, source)), studio.machine.threads)) as lead_in:
         for content, after, motion in lead_in:
             with run.span("paint"):
-                painted = painter.paint_lead(content, carried, on_step=checking(run))
+                painted = painter.paint_lead(content, carried, effort, on_step=checking(run))
             with run.span("warp"):
                 carried = carry_along(painted.frame, motion, studio.machine)
             now, steps = after, steps + painted.steps
     with run.span("paint"):
-        painted = painter.paint_anchor(now, carried, on_step=checking(run))
+        painted = painter.paint_anchor(now, carried, effort, on_step=checking(run))
     return replace(painted, steps=steps + painted.steps)
+
+
+def _far(before: Chunk) -> float:
+    """How far the anchor after that chunk is carried, from 0 for no long way to 1."""
+    least, most = LONG_WAY
+    return min(1.0, max(0.0, (len(before.frames) - least) / (most - least)))
 
 
 def _next(run: Run, studio: Studio, carried: Carried, now: Frame, on_step: OnStep) -> Painted:

@@ -20,7 +20,7 @@ from farm.contract.spec import Spec
 from farm.executor import Outcome, Run
 from farm.media import MediaCache
 from farm.sandbox import read_picture
-from farm.settings import Settings
+from farm.settings import Settings, painting_bytes
 from farm.store import Store
 from farm.video import Reel
 from worker.device import Device, machine_of, repeat_alike, versions
@@ -31,8 +31,6 @@ T = TypeVar("T")
 
 LOAD_LIMIT_S = 3600.0
 """A backbone's weights may have to be downloaded, over whatever line there is, and its kernels compiled."""
-MEMORY_SHARE = 0.9
-"""Of a device's memory, what is painted with where no limit is set: its driver and other kernels want some."""
 KEPT_PAINTERS = 2
 KEPT_COLORS = 64
 COLOR_FRAMES = 8
@@ -114,8 +112,8 @@ class Studio:
     def _make_painter(self, spec: Spec, size_hw: tuple[int, int], colors: ColorStatistics | None) -> Painter:
         network = self._network(spec.params.backbone, spec.weights_sha256)
         styles = [(read_picture(self._media.path(item.media), self._settings), item.weight) for item in spec.styles]
-        limit = self._settings.memory_mb << 20 or int(MEMORY_SHARE * self.device.memory_bytes)
         device = self.device.torch_name
+        limit = self._settings.memory_mb << 20 or painting_bytes(self.device.memory_bytes, on_cpu=device == "cpu")
         return Painter(network, spec.params, styles, size_hw=size_hw, device=device, colors=colors, memory_bytes=limit)
 
     def _load_network(self, backbone: Backbone, weights_sha256: str) -> Network:

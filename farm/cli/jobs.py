@@ -166,8 +166,8 @@ def _encode(job: Job, target: str, output: Output) -> str:
 
     path = Path(target)
     path = path / (job.name + output.suffix) if path.is_dir() else path
-    with Transfer("encoding", "frames") as transfer:
-        film = job.encode(path, output, transfer.show)
+    with Transfer("fetching the clip") as clip, Transfer("encoding", "frames") as frames:
+        film = job.encode(path, output, frames.show, clip.show)
     say(f"film: {path}")
     for notice in film.notices:
         warn(notice)

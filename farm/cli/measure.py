@@ -35,6 +35,13 @@ def measure(
         str | None, typer.Option("--film", metavar="FILE", help="Measure this film, painted by whomever.",
                                  show_default=False)
     ] = None,
+    from_s: Annotated[
+        str | None, typer.Option("--from", metavar="TIME", help="With --source: where the painted part begins.",
+                                 show_default=False)
+    ] = None,
+    to_s: Annotated[
+        str | None, typer.Option("--to", metavar="TIME", help="With --source: where it ends.", show_default=False)
+    ] = None,
     against: Annotated[
         str | None,
         typer.Option("--against", metavar="JOB|FILE", help="The same clip painted in one chunk a shot, to compare.",
@@ -52,7 +59,15 @@ def measure(
     detail beside it.
     """
     _check(job, source, film, against, plot)
-    title, report = _measured(job, source, film, against)
+    if source is not None and film is not None:
+        title, report = Path(film).name, _measured_files(source, film, against, from_s, to_s)
+    elif lone := from_s or to_s:
+        option = "--from" if from_s else "--to"
+        raise InvalidInput(
+            f"{option} {lone}: a job knows its part of the clip; leave it out, or give --source and --film"
+        )
+    else:
+        title, report = _measured(job, against)
     if plot:
         _write_plot(report, plot, title)
     if as_json:
@@ -79,14 +94,17 @@ def _check(job: str | None, source: str | None, film: str | None, against: str |
         raise InvalidInput(f"--plot {plot}: there is no folder {path.parent}; make it, or give another place")
 
 
-def _measured(job: str | None, source: str | None, film: str | None, against: str | None) -> tuple[str, PictureReport]:
-    """What was measured, and its figures."""
-    from farm.measure import measure_clips, measure_job
+def _measured_files(source: str, film: str, against: str | None, from_s: str | None, to_s: str | None) -> PictureReport:
+    from farm.measure import measure_clips
 
-    if source is not None and film is not None:
-        with _progress() as on_frame:
-            return Path(film).name, measure_clips(source, film, against=against, on_frame=on_frame)
+    with _progress() as on_frame:
+        return measure_clips(source, film, against=against, from_s=from_s, to_s=to_s, on_frame=on_frame)
+
+
+def _measured(job: str | None, against: str | None) -> tuple[str, PictureReport]:
+    """The job that was measured, and its figures."""
     from farm.client import Farm
+    from farm.measure import measure_job
 
     farm = Farm.from_settings()
     chosen = chosen_job(farm, job)

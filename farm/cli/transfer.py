@@ -16,7 +16,10 @@ PATIENCE_S = 0.5
 
 
 class Transfer:
-    """Context manager whose `show(done, in_all)` is a progress callback: of bytes, or else of `things`."""
+    """Context manager whose `show(done, in_all)` is a progress callback: of bytes, or else of `things`.
+
+    With the last byte the bar goes, so that another may follow; of frames it stays: a film is checked after its last.
+    """
 
     def __init__(self, verb: str, things: str = "") -> None:
         self._verb = verb
@@ -31,8 +34,7 @@ class Transfer:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self._progress is not None:
-            self._progress.stop()
+        self._end()
 
     def show(self, done: int, in_all: int) -> None:
         """Show how far it is."""
@@ -44,6 +46,13 @@ class Transfer:
             self._task = self._progress.add_task(self._verb, total=in_all)
         if self._task is not None:
             self._progress.update(self._task, completed=done, total=in_all)
+        if done >= in_all and not self._things:
+            self._end()
+
+    def _end(self) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+        self._progress = None
 
 
 def _bar(things: str) -> Progress:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from farm import shots, video
 from farm.contract.errors import InvalidInput
+from farm.contract.excerpt import Excerpt, excerpt_of
 from farm.contract.plan import FrameRange
 from farm.measure.film import OnFrame, measure_film
 from farm.measure.report import PictureReport
@@ -34,10 +35,10 @@ class ClipFrames:
         return video.decode(self.path, self.index, 0, self.index.frame_count, size_wh)
 
 
-def clip_frames(path: str | Path) -> ClipFrames:
-    """A clip's index and cuts; InvalidClip where it can't be read."""
+def clip_frames(path: str | Path, excerpt: Excerpt | None = None) -> ClipFrames:
+    """Index and cuts of a clip, or of a part of it; InvalidClip where it can't be read."""
     detector = shots.CutDetector()
-    index = video.index(Path(path), detector.add)
+    index = video.index(Path(path), detector.add, excerpt=excerpt)
     return ClipFrames(Path(path), index, detector.cuts())
 
 
@@ -46,14 +47,17 @@ def measure_clips(
     film: str | Path,
     *,
     against: str | Path | None = None,
+    from_s: float | str | None = None,
+    to_s: float | str | None = None,
     on_frame: OnFrame | None = None,
 ) -> PictureReport:
     """Measure the file `film` against its `source`; cuts are found in the source, boundaries are unknown.
 
-    The source is scaled to the film. `against`: another film of the same clip and size. InvalidInput where they
-    differ in frames, InvalidClip where one can't be read.
+    The source is scaled to the film. `against`: another film of the same clip and size; `from_s`, `to_s`: the part of
+    the source that the film was painted from, seconds or `1:23.5` (None: from its beginning, to its end). InvalidInput
+    where they differ in frames, InvalidClip where one can't be read.
     """
-    clip, painted = clip_frames(source), clip_frames(film)
+    clip, painted = clip_frames(source, excerpt_of(from_s, to_s)), clip_frames(film)
     require_frames(painted, clip.index.frame_count, str(source))
     other = None if against is None else reference_frames(against, painted.size_wh, clip.index.frame_count)
     edges = [0, *clip.cuts, clip.index.frame_count]
@@ -81,5 +85,5 @@ def require_frames(clip: ClipFrames, frame_count: int, of: str) -> None:
     if clip.index.frame_count != frame_count:
         raise InvalidInput(
             f"{clip.path} has {clip.index.frame_count} frames, {of} has {frame_count}; "
-            "give a film painted from this clip, whole"
+            "give a film painted from this clip, whole, or the part of it by --from and --to"
         )

@@ -25,7 +25,7 @@ from typing import Protocol
 import psutil
 
 from farm.contract.errors import FarmError, StackError
-from farm.settings import Settings, usable_memory_bytes
+from farm.settings import Settings, painting_bytes, usable_memory_bytes
 from farm.stack.process import PartRecord
 from farm.stack.state import REDIS_CONFIG, S3_CONFIG, State, write_private
 
@@ -270,10 +270,6 @@ class FlowerPart:
 FLOWER_USER = "farm"
 
 
-MEMORY_SHARE = 0.9
-"""Of a device's memory, what its workers may paint with together; `worker.studio` has the same for one alone."""
-
-
 def worker_parts(base: Settings, count: int | None) -> list[PythonPart]:
     """One worker per GPU, or else one CPU worker; or `count` of them, dealt over the GPUs.
 
@@ -299,8 +295,8 @@ def _share_mb(base: Settings, gpu: str, sharing: int) -> int:
     """What each of the workers that share a GPU, or the CPU, may paint with; 0: as its settings have it."""
     if base.memory_mb or sharing == 1:
         return 0
-    device_mb = _gpu_memory_mb(gpu) if gpu else usable_memory_bytes() >> 20
-    return int(MEMORY_SHARE * device_mb / sharing)
+    device_bytes = _gpu_memory_mb(gpu) << 20 if gpu else usable_memory_bytes()
+    return painting_bytes(device_bytes, on_cpu=not gpu, sharing=sharing) >> 20
 
 
 def _gpu_memory_mb(gpu: str) -> int:

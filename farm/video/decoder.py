@@ -153,11 +153,14 @@ def _from_keyframe(
 def _from_start(
     path: Path | str, index: FrameIndex, start: int, stop: int, limits: Limits, on_beat: Callable[[], None]
 ) -> Iterator[VideoFrame]:
-    number = 0 if index.part is None else -index.part.frames_before
+    by_pts = index.seekable
+    number = 0 if index.part is None or by_pts else -index.part.frames_before
     with reading(path, limits) as (container, stream):
         for frame in decoded(container, stream):
             on_beat()
-            if index.seekable and number >= 0 and frame.pts != index.pts[number]:
+            if by_pts and index.part is not None and number == 0 and (frame.pts is None or frame.pts < index.pts[0]):
+                continue
+            if by_pts and frame.pts != index.pts[number]:
                 break
             if number >= start:
                 yield frame

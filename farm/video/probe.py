@@ -16,7 +16,8 @@ from farm.video.color import ColorTags, tags_of
 from farm.video.geometry import orientation_of, painted_size
 from farm.video.source import LIMITS, Beat, Limits, decoded, packets, reading
 from farm.video.stamps import Stamps
-from farm.video.timeline import Wanted, outside, pixel_aspect, shown_size, time_base
+from farm.video.timeline import pixel_aspect, shown_size, time_base
+from farm.video.wanted import Wanted, outside
 
 if TYPE_CHECKING:
     from av.container import InputContainer

@@ -17,12 +17,13 @@ import numpy as np
 
 from farm.contract.codec import LATER, sha256_hex, to_json
 from farm.contract.errors import InvalidClip
-from farm.contract.excerpt import Excerpt, time_text
+from farm.contract.excerpt import Excerpt
 from farm.video.color import ColorTags, tags_of
 from farm.video.geometry import Orientation, orientation_of
 from farm.video.picture import Converter
 from farm.video.source import LIMITS, UNLIMITED, Beat, Limits, packets, pictures_of, reading
 from farm.video.stamps import Stamps
+from farm.video.wanted import KEYFRAMES_BEFORE, Wanted, first_packet, outside
 
 if TYPE_CHECKING:
     import av
@@ -54,7 +55,7 @@ class Sound:
 class Part:
     """Where an excerpt lies in its clip."""
 
-    frames_before: int
+    frames_before: int  # frames are found by counting, in a clip without PTS; not meant where they have some
     start_us: int  # of its first frame, on the clip's clock
     stop_us: int | None  # of the first frame after it; None: the excerpt goes to the clip's end
 
@@ -127,7 +128,9 @@ class _Track:
     """What indexing has seen so far."""
 
     wanted: Wanted
+    first_packet: int = 0  # where decoding began
     frames_before: int = 0
+    keyframes_before: int = 0
     next_pts: int | None = None  # of the first frame after those wanted
     pts: list[int] = field(default_factory=list)
     checksums: list[int] = field(default_factory=list)
@@ -136,6 +139,13 @@ class _Track:
     last_duration: int = 0
     first: VideoFrame | None = None
     latest: int | None = None  # PTS
+
+    @property
+    def astray(self) -> bool:
+        """Whether decoding began amid the clip, and the decoder met too few keyframes before the first frame wanted:
+        containers may call any packet a keyframe.
+        """
+        return self.first_packet > 0 and len(self.pts) == 1 and self.keyframes_before < KEYFRAMES_BEFORE - 1
 
     @property
     def done(self) -> bool:
@@ -157,6 +167,7 @@ class _Track:
             self.keyframe_pts.append(pts)
         if self.wanted.is_before(pts):
             self.frames_before += 1
+            self.keyframes_before += frame.key_frame
             return False
         if self.first is None:
             self.first = frame
@@ -164,33 +175,6 @@ class _Track:
         self.checksums.append(checksum(frame))
         self.last_duration = frame.duration or 0
         return True
-
-
-class Wanted:
-    """Which frames an excerpt has, by their PTS; all where there is none. Times count from where a player's do: from
-    the file's first packet, or the first frame that is asked about.
-    """
-
-    def __init__(self, excerpt: Excerpt | None, container: InputContainer, base: Fraction) -> None:
-        self.excerpt = excerpt
-        self._base = base
-        self._zero_s = None if container.start_time is None else Fraction(container.start_time, 1_000_000)
-
-    def is_before(self, pts: int) -> bool:
-        """Whether a frame begins before the excerpt."""
-        return self.excerpt is not None and self.at_ms(pts) < self.excerpt.start_ms
-
-    def is_after(self, pts: int) -> bool:
-        """Whether a frame begins at the excerpt's end, or after it."""
-        stop_ms = None if self.excerpt is None else self.excerpt.stop_ms
-        return stop_ms is not None and self.at_ms(pts) >= stop_ms
-
-    def at_ms(self, pts: int) -> int:
-        """When a frame begins, to the millisecond."""
-        at_s = pts * self._base
-        if self._zero_s is None or self._zero_s > at_s:
-            self._zero_s = at_s
-        return math.floor((at_s - self._zero_s) * 1000 + Fraction(1, 2))
 
 
 def index(
@@ -201,32 +185,63 @@ def index(
     limits: Limits = LIMITS,
     on_beat: Beat = lambda: None,
 ) -> FrameIndex:
-    """Decode the whole clip once and note when each frame is shown; of an excerpt, the clip up to its end.
+    """Decode the whole clip once and note when each frame is shown; of an excerpt, the clip from a little before it.
 
     `on_frame(number, image)` sees every frame, (h, w, 3) uint8 BGR, longer side at most 256 px, so that scene cuts
     are found in the same pass. `on_beat()` is called at every packet. InvalidClip where there is no frame, and where
     the clip's clock starts again.
     """
+    first = 0 if excerpt is None else _first_packet(path, excerpt, limits, on_beat)
+    try:
+        found, track = _walked(path, on_frame, excerpt, first, limits, on_beat)
+    except _NoKeyframe:
+        found, track = _walked(path, on_frame, excerpt, 0, limits, on_beat)
+    if track.first_packet and not track.seekable:
+        found, track = _counted(path, found, excerpt, limits, on_beat)
+    return found if excerpt is None else _as_part(found, track, path, limits, on_beat)
+
+
+def _first_packet(path: Path | str, excerpt: Excerpt, limits: Limits, on_beat: Beat) -> int:
+    with reading(path, limits) as (container, stream):
+        return first_packet(container, stream, Wanted(excerpt, container, time_base(stream)), on_beat)
+
+
+def _walked(
+    path: Path | str, on_frame: Watcher | None, excerpt: Excerpt | None, first: int, limits: Limits, on_beat: Beat
+) -> tuple[FrameIndex, _Track]:
+    """The clip decoded from its packet `first` on; _NoKeyframe where that was none, though the container said so."""
     with reading(path, limits) as (container, stream):
         nominal, base = nominal_ticks(stream), time_base(stream)
-        track, spans, stamps = _Track(Wanted(excerpt, container, base)), SoundSpans(), Stamps(path, base)
-        watch = _watching(on_frame)
+        track = _Track(Wanted(excerpt, container, base), first_packet=first)
+        spans, stamps, watch, number = SoundSpans(), Stamps(path, base), _watching(on_frame), -1
         for packet in packets(container, stream, *container.streams.audio):
             on_beat()
             if packet.stream.index != stream.index:
                 spans.add(packet)
                 continue
-            for frame in pictures_of(packet):
+            number += 1
+            for frame in pictures_of(packet) if number >= first else ():
                 stamps.add(frame.pts)
                 if track.add(frame, nominal):
+                    if track.astray:
+                        raise _NoKeyframe
                     watch(len(track.pts) - 1, frame)
                 _check_limits(path, track, base, limits)
             if track.done:
                 break
         if track.first is None:
-            raise _without_frames(path, track)
-        found = _frame_index(container, stream, track, spans.sound())
-    return found if excerpt is None else _as_part(found, track, path, limits, on_beat)
+            raise _NoKeyframe if first else _without_frames(path, track)
+        return _frame_index(container, stream, track, spans.sound()), track
+
+
+def _counted(
+    path: Path | str, found: FrameIndex, excerpt: Excerpt | None, limits: Limits, on_beat: Beat
+) -> tuple[FrameIndex, _Track]:
+    """An excerpt whose packets have PTS, but not its frames: they are counted, from the clip's start on."""
+    whole, track = _walked(path, None, excerpt, 0, limits, on_beat)
+    if whole.checksums != found.checksums:
+        raise InvalidClip(f"{path}: its frames have no clear times; export it again", path=str(path))
+    return whole, track
 
 
 def _without_frames(path: Path | str, track: _Track) -> InvalidClip:
@@ -234,14 +249,6 @@ def _without_frames(path: Path | str, track: _Track) -> InvalidClip:
     if excerpt is None or latest is None:
         return InvalidClip(f"{path} has no frame that can be decoded; export it again", path=str(path))
     return outside(path, excerpt, "the next one" if track.done else "its last one", track.wanted.at_ms(latest))
-
-
-def outside(path: Path | str, excerpt: Excerpt, which: str, at_ms: int) -> InvalidClip:
-    """The clip has no frame in `excerpt`, but `which` at `at_ms`."""
-    return InvalidClip(
-        f"{path} has no frame {excerpt}: {which} begins at {time_text(at_ms)}; give another --from or --to",
-        path=str(path),
-    )
 
 
 def _as_part(whole: FrameIndex, track: _Track, path: Path | str, limits: Limits, on_beat: Beat) -> FrameIndex:
@@ -293,6 +300,10 @@ def average_rate(stream: VideoStream) -> Fraction:
 def time_base(stream: VideoStream) -> Fraction:
     """Seconds per tick."""
     return stream.time_base or Fraction(1, 1000)
+
+
+class _NoKeyframe(Exception):
+    """Decoding began where no frame can be decoded by itself."""
 
 
 class SoundSpans:

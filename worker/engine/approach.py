@@ -32,9 +32,9 @@ DEPARTURE_FRAMES = 12
 way to go; at full pace it would go it in the first two frames after the boundary, and be seen to."""
 DEPARTURE_CALM = 0.2
 """How much of the pace is lost right after the anchor. More, and the strokes that carrying blurs are not taken back."""
-DEPARTURE_EXTRA = 1 / 3
+DEPARTURE_EXTRA, FAR_EXTRA = 1 / 3, 1 / 3
 """Share of the usual steps that is taken beyond them right after the anchor, which had few: by and by they make up for
-the painting that a film in motion had in the frames that were left out on the way to the anchor."""
+the painting that a film in motion had in the frames that were left out on the way to the anchor. The second share comes on top where that was long."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,10 +81,13 @@ def approach(
     return Approach(tuple(views), machine)
 
 
-def departing(carried: Carried, since: int) -> Carried:
-    """`carried` with the pace and the steps of a frame `since` frames after its chunk's anchor, from 1 on."""
+def departing(carried: Carried, since: int, far: float = 0.0) -> Carried:
+    """`carried` with the pace and the steps of a frame `since` frames after its chunk's anchor, from 1 on; `far`: how
+    long the anchor's way was, 0 to 1.
+    """
     near = 1 - _apart(since - 1, DEPARTURE_FRAMES)
-    return replace(carried, pace=min(carried.pace, 1 - DEPARTURE_CALM * near), extra=DEPARTURE_EXTRA * near)
+    extra = (DEPARTURE_EXTRA + FAR_EXTRA * far) * near
+    return replace(carried, pace=min(carried.pace, 1 - DEPARTURE_CALM * near), extra=extra)
 
 
 def step_share(left: int, frames: int) -> float:

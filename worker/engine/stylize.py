@@ -70,6 +70,8 @@ OPENING_PASSES = 2
 """How often a shot's first frame is painted on as the frames after it are, so that it has their look from the start."""
 LEAD_STEPS, LEAD_PACE = 0.7, 2.0
 """Share of a following frame's steps that a frame of a lead-in takes, and how much larger they are: nobody sees it."""
+LEAD_EFFORT, ANCHOR_EFFORT = 0.3, 0.5
+"""Shares of the usual steps that these take beyond theirs at full effort."""
 ANCHOR_PACE = 1.5
 """How much larger an anchor's steps are. At the usual size it has a twelfth more style loss than a film in motion, and
 the frames after it take long to lose it."""
@@ -144,15 +146,19 @@ class Painter:
             steps += painted.steps
         return replace(painted, steps=steps)
 
-    def paint_lead(self, content: Frame, carried: Carried, *, on_step: OnStep | None = None) -> Painted:
-        """A frame on the way to an anchor, not kept."""
-        quick = _quicker(carried, LEAD_PACE)
-        return self._painted(image_from_frame(content), quick, round(LEAD_STEPS * self._params.steps_next), on_step)
+    def paint_lead(
+        self, content: Frame, carried: Carried, effort: float = 0.0, *, on_step: OnStep | None = None
+    ) -> Painted:
+        """A frame on the way to an anchor, not kept; with more steps, the more `effort`, 0 to 1, its way is worth."""
+        quick, share = _quicker(carried, LEAD_PACE), LEAD_STEPS + LEAD_EFFORT * effort
+        return self._painted(image_from_frame(content), quick, round(share * self._params.steps_next), on_step)
 
-    def paint_anchor(self, content: Frame, carried: Carried, *, on_step: OnStep | None = None) -> Painted:
-        """A chunk's first frame, at the end of its lead-in."""
-        quick = _quicker(carried, ANCHOR_PACE)
-        return self._painted(image_from_frame(content), quick, self._params.steps_anchor, on_step)
+    def paint_anchor(
+        self, content: Frame, carried: Carried, effort: float = 0.0, *, on_step: OnStep | None = None
+    ) -> Painted:
+        """A chunk's first frame, at the end of its lead-in; `effort` as there."""
+        quick, share = _quicker(carried, ANCHOR_PACE), 1 + ANCHOR_EFFORT * effort
+        return self._painted(image_from_frame(content), quick, round(share * self._params.steps_anchor), on_step)
 
     def paint_next(self, content: Frame, carried: Carried, *, on_step: OnStep | None = None) -> Painted:
         """A frame that follows a painted one."""

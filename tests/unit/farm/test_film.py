@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import av
@@ -49,6 +50,16 @@ def test_a_film_is_made_anew_from_its_frames_in_any_codec(painted: PaintedJob, t
     assert told[-1] == (FRAMES, FRAMES)
     assert [done for done, _ in told] == sorted(done for done, _ in told)
     assert [path.name for path in film.parent.iterdir()] == [film.name]
+
+
+def test_the_clips_way_to_this_machine_is_told_and_then_it_is_here(painted: PaintedJob, tmp_path: Path) -> None:
+    shutil.rmtree(painted.farm.settings.cache_dir, ignore_errors=True)
+    told: list[tuple[int, int]] = []
+    for _ in range(2):
+        painted.job.encode(tmp_path / "film.mkv", Output(Codec.FFV1), on_source=lambda *done: told.append(done))
+    size_bytes = painted.job.spec.source.size_bytes
+    assert told[-1] == (size_bytes, size_bytes)
+    assert told.count((size_bytes, size_bytes)) == 1
 
 
 def test_the_film_in_the_store_stays_as_it_is(painted: PaintedJob, tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from farm.settings import Settings
+from farm.settings import Settings, painting_bytes
 from farm.stack import parts
 from farm.stack.parts import worker_parts
 
@@ -24,7 +24,7 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[[dict[s
         script.chmod(0o755)
         monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
         monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
-        monkeypatch.setattr(parts, "usable_memory_bytes", lambda: 1000 * MIB)
+        monkeypatch.setattr(parts, "usable_memory_bytes", lambda: 10_000 * MIB)
 
     return make
 
@@ -35,10 +35,13 @@ def dealt(base: Settings, count: int | None) -> list[tuple[str, str]]:
     return [(extra.get("CUDA_VISIBLE_DEVICES", ""), extra.get("FARM_MEMORY_MB", "")) for extra in extras]
 
 
-def test_workers_on_the_cpu_share_nine_tenths_of_its_memory(machine: Callable[[dict[str, int]], None]) -> None:
+def test_workers_on_the_cpu_share_its_memory_each_with_a_process_of_its_own(
+    machine: Callable[[dict[str, int]], None],
+) -> None:
     machine({})
-    assert dealt(Settings(), 3) == [("", "300")] * 3
-    assert dealt(Settings(device="cpu"), 2) == [("", "450")] * 2
+    assert dealt(Settings(), 3) == [("", str(3000 - 1024))] * 3
+    assert dealt(Settings(device="cpu"), 2) == [("", str(4500 - 1024))] * 2
+    assert dealt(Settings(device="cpu"), 9) == [("", "500")] * 9  # half of a small share
 
 
 def test_a_worker_that_shares_with_nobody_plans_for_itself(machine: Callable[[dict[str, int]], None]) -> None:
@@ -67,6 +70,8 @@ def test_the_memory_that_is_asked_for_is_each_workers(machine: Callable[[dict[st
     assert "FARM_MEMORY_MB" not in first.extra.keys() | second.extra.keys()  # the settings have it
 
 
-def test_the_share_is_the_workers_own() -> None:
-    studio = (Path(__file__).parents[3] / "worker/studio.py").read_text()
-    assert f"\nMEMORY_SHARE = {parts.MEMORY_SHARE}\n" in studio
+def test_one_worker_leaves_room_for_its_process_and_for_the_driver() -> None:
+    gib = 1 << 30
+    assert painting_bytes(8 * gib, on_cpu=True) == int(0.9 * 8 * gib) - gib
+    assert painting_bytes(8 * gib, on_cpu=False) == int(0.9 * 8 * gib)
+    assert painting_bytes(gib, on_cpu=True) == int(0.45 * gib)

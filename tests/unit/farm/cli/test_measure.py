@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 import synthetic
+from clips import make_clip
 
 from farm.contract.codec import from_plain
 from farm.measure import PictureReport
@@ -71,6 +72,12 @@ def test_the_plot_is_written(pair: tuple[str, ...], tmp_path: Path) -> None:
         (("--source", "a", "--film", "b", "--plot", "plot.jpg"), "give --plot plot.png"),
         (("--source", "a", "--film", "b", "--plot", "/no/where/plot.png"), "there is no folder /no/where"),
         (("--source", "nothing.mp4", "--film", "b"), "nothing.mp4 does not exist; check the path"),
+        (("--source", "clip.mp4", "--from", "0:10"), "--source clip.mp4 says nothing alone; give --film, too"),
+        (
+            ("--from", "0:10"),
+            "--from 0:10: a job knows its part of the clip; leave it out, or give --source and --film",
+        ),
+        (("--source", "a", "--film", "b", "--to", "soon"), "--to soon"),
         ((), "no farm configured"),
     ],
 )
@@ -80,6 +87,14 @@ def test_what_cannot_be_measured_is_refused_in_one_line(arguments: tuple[str, ..
     assert line.startswith("farm: ")
     assert words in line
     assert (result.returncode, result.stdout) == (2, "")
+
+
+def test_a_part_is_measured_by_its_times(pair: tuple[str, ...], tmp_path: Path) -> None:
+    clip = synthetic.cut((96, 64), 44)
+    film = make_clip(tmp_path / "film.mkv", frames=12, size=(96, 64), codec="ffv1",
+                     pictures_from=(clip.picture(number) for number in range(30, 42))).path  # fmt: skip
+    result = farm(*pair[:3], film, "--from", "0:01.2", "--to", "1.68")
+    assert (result.returncode, "12 frames, 1 shot, 0 boundaries" in result.stdout) == (0, True)
 
 
 def test_a_film_of_another_length_is_refused(pair: tuple[str, ...], tmp_path: Path) -> None:

@@ -27,6 +27,19 @@ def test_cuts_are_found_in_the_source_and_the_film_sets_the_size(tmp_path: Path)
     assert counted == list(range(1, 33))
 
 
+def test_a_film_of_a_part_is_held_against_that_part(tmp_path: Path) -> None:
+    clip = synthetic.cut(SIZE, 32)
+    source = clip.write(tmp_path / "clip.mkv", codec="ffv1").path
+    part = [clip.picture(number) for number in range(5, 25)]
+    film = make_clip(tmp_path / "film.mkv", frames=20, size=SIZE, codec="ffv1", pictures_from=iter(part)).path
+    report = measure_clips(source, film, from_s="0:00.2", to_s=1.0)
+    whole = measure_clips(source, source)
+    assert [(shot.start, shot.stop) for shot in report.shots] == [(0, 11), (11, 20)]
+    assert report.frames.error[1:] == whole.frames.error[6:25]
+    with pytest.raises(InvalidInput, match=r"film.mkv has 20 frames, .*clip.mkv has 27; .* by --from and --to"):
+        measure_clips(source, film, from_s=0.2)
+
+
 def test_a_film_of_another_length_is_refused(tmp_path: Path) -> None:
     clip = synthetic.pan(SIZE, 6).write(tmp_path / "clip.mp4")
     film = synthetic.pan(SIZE, 5).write(tmp_path / "film.mp4")

@@ -11,7 +11,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from awkward import NAMES, REAL_CLIPS
+from awkward import CLIPS, NAMES, REAL_CLIPS
 from clips import make_clip, make_raw
 from films import film_of, packets_of, times_of
 
@@ -20,6 +20,7 @@ from farm.contract.codec import from_json, to_json
 from farm.contract.errors import InvalidClip
 from farm.contract.excerpt import Excerpt
 from farm.contract.spec import Codec
+from farm.video import timeline
 
 
 def times_ms(path: Path) -> list[int]:
@@ -29,6 +30,19 @@ def times_ms(path: Path) -> list[int]:
         found = sorted(packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None)
         base, start_us = stream.time_base, container.start_time or 0
     return [round((pts * base - Fraction(start_us, 1_000_000)) * 1000) for pts in found]
+
+
+@pytest.fixture
+def decoded_packets(monkeypatch) -> list[int | None]:
+    """The PTS of each packet that indexing has decoded."""
+    found, pictures_of = [], timeline.pictures_of
+
+    def counted(packet):
+        found.append(packet.pts)
+        return pictures_of(packet)
+
+    monkeypatch.setattr(timeline, "pictures_of", counted)
+    return found
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -46,7 +60,6 @@ def test_the_frames_of_a_part_are_those_of_the_whole(clip_of, name):
         assert index.durations == whole.durations[start:stop]
         assert index.film_pts[0] == 0
         assert index.part is not None
-        assert index.part.frames_before == start
         assert from_json(video.FrameIndex, to_json(index)) == index
         for first in range(index.frame_count):  # wherever a chunk begins
             found = video.decode(path, index, first, min(index.frame_count, first + 2))
@@ -81,6 +94,71 @@ def test_a_part_of_a_clip_without_timestamps_is_counted(tmp_path):
     assert (index.part.frames_before, index.frame_count) == (5, 3)
     for number in range(3):
         assert (next(video.decode(raw, index, number, number + 1)) == images[5 + number]).all()
+
+
+LONG = 72
+AMID = [name for name in NAMES if CLIPS[name][1].get("frames") != 1]
+
+
+@pytest.mark.parametrize("name", AMID)
+def test_what_comes_long_before_a_part_is_not_decoded(tmp_path, name, decoded_packets):
+    """Each frame wanted is as it is when the whole clip is decoded, wherever among the keyframes the part begins."""
+    suffix, how = CLIPS[name]
+    path = make_clip(tmp_path / f"a.{suffix}", **{**how, "frames": LONG}).path
+    whole, at_ms = video.index(path), times_ms(path)
+    assert len(decoded_packets) >= LONG
+    for start in (39, 40, 41, 47, 63):
+        decoded_packets.clear()
+        index = video.index(path, excerpt=Excerpt(at_ms[start], at_ms[start + 5]))
+        assert index.pts == whole.pts[start : start + 5]
+        assert index.checksums == whole.checksums[start : start + 5]
+        assert (index.seekable, index.sound != ()) == (True, whole.sound != ())
+        assert len(decoded_packets) < 5 + 8 * 4 + 8  # three GOPs before it, and what comes out of order
+        for other in (index, replace(index, keyframe_pts=())):
+            found = video.decode(path, other, 2, 4)
+            wanted = video.decode(path, whole, start + 2, start + 4)
+            assert all((a == b).all() for a, b in zip(found, wanted, strict=True))
+
+
+@pytest.mark.parametrize(("codec", "suffix"), [("mpeg4", "mp4"), ("libx264", "nut"), ("libvpx-vp9", "nut")])
+@pytest.mark.parametrize("lies", ["every packet", "some that are none"])
+def test_a_container_that_calls_any_packet_a_keyframe_is_decoded_from_its_start(
+    tmp_path, codec, suffix, lies, decoded_packets
+):
+    clip = make_clip(tmp_path / "a.mkv", frames=LONG, gop=LONG if lies == "every packet" else 36, codec=codec)
+    path = tmp_path / f"lies.{suffix}"
+    with av.open(str(clip.path)) as source, av.open(str(path), "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0], opaque=True)
+        for number, packet in enumerate(source.demux(video=0)):
+            if packet.dts is not None:
+                packet.stream = stream
+                packet.is_keyframe = packet.is_keyframe or lies == "every packet" or number % 5 == 0
+                target.mux(packet)
+    whole, at_ms = video.index(path), times_ms(path)
+    decoded_packets.clear()
+    index = video.index(path, excerpt=Excerpt(at_ms[60], at_ms[66]))
+    assert index.checksums == whole.checksums[60:66]
+    assert len(decoded_packets) > 60
+
+
+def test_frames_without_times_amid_packets_that_have_some_are_counted(tmp_path, monkeypatch, decoded_packets):
+    """As the decoder of some damaged clips gives them: what is found by counting needs all that comes before."""
+    path = make_clip(tmp_path / "a.mp4", frames=LONG).path
+    whole, pictures_of = video.index(path), timeline.pictures_of
+
+    def without(packet):
+        frames = pictures_of(packet)
+        for frame in frames:
+            frame.pts = None if frame.pts == whole.pts[50] else frame.pts
+        return frames
+
+    monkeypatch.setattr(timeline, "pictures_of", without)
+    decoded_packets.clear()
+    index = video.index(path, excerpt=Excerpt(1600, 2400))
+    assert len(decoded_packets) > 60
+    assert (index.seekable, index.part.frames_before, index.checksums) == (False, 40, whole.checksums[40:60])
+    wanted = list(video.decode(path, whole, 45, 47))
+    assert all((a == b).all() for a, b in zip(video.decode(path, index, 5, 7), wanted, strict=True))
 
 
 @pytest.mark.parametrize("path", REAL_CLIPS, ids=lambda path: path.stem)
