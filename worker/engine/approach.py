@@ -34,7 +34,8 @@ DEPARTURE_CALM = 0.2
 """How much of the pace is lost right after the anchor. More, and the strokes that carrying blurs are not taken back."""
 DEPARTURE_EXTRA, FAR_EXTRA = 1 / 3, 1 / 3
 """Share of the usual steps that is taken beyond them right after the anchor, which had few: by and by they make up for
-the painting that a film in motion had in the frames that were left out on the way to the anchor. The second share comes on top where that was long."""
+the painting that a film in motion had in the frames that were left out on the way to the anchor. Where that way was
+long, the second share comes on top."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -28,7 +28,7 @@ from farm.settings import Settings
 from farm.store import PutResult
 from farm.testing import MemoryLedger, MemoryStore
 from worker.boundary import blend_boundary
-from worker.chunk import paint_anchor, paint_chunk
+from worker.chunk import NEW_SIGHT, _far, paint_anchor, paint_chunk
 from worker.device import choose_device
 from worker.engine import Carried, Frame, Machine, carry, carry_far
 from worker.engine.approach import approach, departing
@@ -136,7 +136,7 @@ class Bench:
         return {number: self.store.get(key) for number, key in there.items() if key in self.store.objects}
 
     def one_by_one(
-        self, chunk: Chunk, stored: dict[int, bytes] | None = None, nearing: int = CHUNK - 1
+        self, chunk: Chunk, stored: dict[int, bytes] | None = None, nearing: int = CHUNK - 1, far: float = 0.0
     ) -> dict[int, bytes]:
         """What its frames are by definition: each painted from the stored one before it. `stored`: by others."""
         run = self.run(Stage.STYLIZE, chunk.start)
@@ -148,7 +148,9 @@ class Bench:
         frames = {chunk.start: anchors[chunk.start // CHUNK]}
         for number, (before, now) in enumerate(pairwise(contents), start=chunk.start + 1):
             carried = carry(png_read(frames[number - 1]), before, now)
-            carried = way.towards(carried, chunk.stop - number) if way else departing(carried, number - chunk.start)
+            carried = (
+                way.towards(carried, chunk.stop - number) if way else departing(carried, number - chunk.start, far)
+            )
             painted = painter.paint_next(now, carried)
             self.steps.setdefault(number, painted.steps)
             frames[number] = (stored or {}).get(number, png_bytes(painted.frame))
@@ -209,21 +211,36 @@ def checks_until(bench: Bench, number: int) -> int:
     return sum(bench.steps[each] + 2 for each in range(1, number + 1))
 
 
-def test_an_anchor_comes_by_a_lead_in(bench: Bench) -> None:
+@pytest.mark.parametrize("long_way", [(32, 44), (4, 6), (2, 10)])
+def test_an_anchor_comes_by_a_lead_in_with_more_steps_after_a_long_way(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, long_way: tuple[int, int]
+) -> None:
+    monkeypatch.setattr("worker.chunk.LONG_WAY", long_way)
+    far = {32: 0.0, 4: 1.0, 2: 0.5}[long_way[0]]
+    bench = Bench(tmp_path)
     run = bench.run(Stage.ANCHOR, CHUNK)
     painter, contents = bench.studio.painter(run), list(bench.studio.clip(run).frames(0, CHUNK + 1))
     begin = max(1, CHUNK - LEAD_FRAMES)
     carried = carry_far(png_read(bench.store.get(keys.anchor(bench.job, 0))), contents[: begin + 1])
-    steps = 0
+    steps, effort = 0, far * min(1.0, (1 - float(carried.mask.mean())) / NEW_SIGHT)
+    assert (effort > 0) == (far > 0)
     for before, now in pairwise(contents[begin:]):
-        led = painter.paint_lead(before, carried)
+        led = painter.paint_lead(before, carried, effort)
         carried, steps = carry(led.frame, before, now), steps + led.steps
-    anchor = painter.paint_anchor(contents[-1], carried)
+    anchor = painter.paint_anchor(contents[-1], carried, effort)
     assert bench.store.get(keys.anchor(bench.job, CHUNK)) == png_bytes(anchor.frame)
     again = paint_anchor(run, bench.studio).frames[0]
     assert again.adopted
     bench.store.delete([keys.anchor(bench.job, CHUNK)])
     assert paint_anchor(run, bench.studio).frames[0].steps == steps + anchor.steps > anchor.steps
+    second = bench.plan.chunks[1]
+    bench.paint(second.start)
+    assert bench.frames(second) == bench.one_by_one(second, far=far)
+
+
+@pytest.mark.parametrize(("frames", "far"), [(12, 0.0), (32, 0.0), (38, 0.5), (44, 1.0), (48, 1.0)])
+def test_a_long_way_is_that_of_a_long_chunk(frames: int, far: float) -> None:
+    assert _far(Chunk(100, 100 + frames, 0)) == pytest.approx(far)
 
 
 FADING = (0.0, 0.0, 0.2, 0.4, 0.6, 0.8, *(1.0,) * (FRAMES - 6))

@@ -13,6 +13,7 @@ from worker.engine.approach import (
     DEPARTURE_CALM,
     DEPARTURE_EXTRA,
     DEPARTURE_FRAMES,
+    FAR_EXTRA,
     Approach,
     approach,
     departing,
@@ -74,10 +75,11 @@ def test_a_chunk_that_comes_from_afar_finds_its_pace_slowly() -> None:
     assert departing(replace(carried, pace=0.1), 9).pace == 0.1  # never faster than the way to the next anchor allows
 
 
-def test_a_chunk_that_comes_from_afar_takes_more_steps_at_first() -> None:
+@pytest.mark.parametrize("far", [0.0, 0.5, 1.0])
+def test_a_chunk_that_comes_from_afar_takes_more_steps_at_first(far: float) -> None:
     carried = Carried(flat(0.5), np.ones((48, 48), np.float32))
-    extras = [departing(carried, since).extra for since in range(1, DEPARTURE_FRAMES + 3)]
-    assert extras[0] == pytest.approx(DEPARTURE_EXTRA)
+    extras = [departing(carried, since, far).extra for since in range(1, DEPARTURE_FRAMES + 3)]
+    assert extras[0] == pytest.approx(DEPARTURE_EXTRA + FAR_EXTRA * far)
     assert extras == sorted(extras, reverse=True)
     assert extras[-2:] == [0.0, 0.0]
 

@@ -87,6 +87,15 @@ def test_an_anchor_gets_no_more_steps_for_bare_places_than_any_frame(
     assert artist.paint_anchor(wide, bare).steps == COARSE_STEPS + 2 + FINE_STEPS
 
 
+def test_an_anchor_and_its_lead_in_take_more_steps_where_they_are_worth_it(
+    network: Network, texture: Frame, stripes: Frame
+) -> None:
+    covered = Carried(np.zeros((*texture.shape[:2], 3), np.float32), np.ones(texture.shape[:2], np.float32))
+    artist = painter(network, stripes, texture, Params(steps_next=10, steps_anchor=4))
+    assert [artist.paint_lead(texture, covered, effort).steps for effort in (0.0, 0.5, 1.0)] == [7, 8, 10]
+    assert [artist.paint_anchor(texture, covered, effort).steps for effort in (0.0, 0.5, 1.0)] == [4, 5, 6]
+
+
 def test_the_less_is_bare_the_fewer_more_steps_are_taken(network: Network, texture: Frame, stripes: Frame) -> None:
     mask = np.ones((80, 176), np.float32)
     mask[:10] = 0  # an eighth: half of BARE_FULL, so 2 · (1 + 3/2) coarse steps and 2 · (1 + 2/2) fine ones
