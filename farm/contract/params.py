@@ -63,7 +63,9 @@ class Params:
     backbone: Backbone = _param(Backbone.EFFICIENTNET_LITE0, "Network whose features define style and content.")
     optimizer: Optimizer = _param(Optimizer.ADAM, "Optimiser of the pixels.")
     steps: int = _param(480, "Steps per pyramid level of a shot's first frame.", 1, 5000)
-    steps_anchor: int = _param(48, "Steps of an anchor, at the end of its lead-in; half as many again after a long way.", 1, 5000)
+    steps_anchor: int = _param(
+        48, "Steps of an anchor, at the end of its lead-in; half as many again after a long way.", 1, 5000
+    )
     steps_next: int = _param(
         24,
         "Steps of a frame that follows a painted one; newly seen places get more, and frames after an anchor.",
