@@ -222,13 +222,15 @@ def chunk_label(case: Case, chunk: int) -> str:
 def strips(run: Benchmark, record: Record, folder: Path) -> dict[str, str]:
     """The strip of the worst boundary of every chunk length: titles, by the file's name.
 
-    Where it is of an earlier run, whose films may be gone, that run's strip stays.
+    Where it is of an earlier run, whose films may be gone, that run's strip stays, if its film is still on the page.
     """
     found = dict(record.strips)
     for chunk in run.chunks:
         excess = {label: seam_excess(run.reports[label]) for label in run.reports if label.endswith(f", {chunk}")}
         name = f"worst_{chunk}.jpg"
-        if (worst := worst_boundary(excess)) is None or (name in found and worst_is_earlier(record, chunk)):
+        if (worst := worst_boundary(excess)) is None or (
+            is_shown(record, found.get(name, "")) and worst_is_earlier(record, chunk)
+        ):
             continue
         label, start = worst
         case = next(case for case in run.cases if chunk_label(case, chunk) == label)
@@ -237,6 +239,12 @@ def strips(run: Benchmark, record: Record, folder: Path) -> dict[str, str]:
         picture = boundary_strip(ours, whole, case.shot.path, start, run.reports[label], found[name])
         save_jpeg(picture, folder / name, STRIP_LIMIT_BYTES)
     return found
+
+
+def is_shown(record: Record, strip: str) -> bool:
+    """Whether the film of a strip with that title is one that an earlier run has on the page."""
+    labels = [label for run in record.runs[1:] for label in run.found.seams]
+    return strip.partition(":")[0] in map(plot_title, labels)
 
 
 def worst_is_earlier(record: Record, chunk: int) -> bool:

@@ -9,7 +9,7 @@ import pytest
 
 from bench.findings import Cost, Film, Findings, Seams
 from bench.page import page
-from bench.picture import worst_is_earlier
+from bench.picture import is_shown, worst_is_earlier
 from bench.record import FILE, Run, joined, mark, read, write
 from farm.contract.errors import InvalidInput
 from farm.measure.report import Drift, SeamSummary
@@ -100,3 +100,10 @@ def test_a_strip_of_an_earlier_run_stays_while_its_boundary_is_the_worst(excess:
     record = joined(joined(None, FIRST, SCOPE), later, SCOPE)
     assert worst_is_earlier(record, 48) is earlier
     assert not worst_is_earlier(record, 12)
+
+
+def test_a_strip_goes_with_its_film() -> None:
+    record = joined(joined(None, FIRST, SCOPE), SECOND, SCOPE)
+    assert is_shown(record, "bikes, swirl, chunks of 48: the worst boundary, s = 40")
+    assert not is_shown(record, "bunny, swirl, chunks of 48: the worst boundary, s = 44")  # the newest has another
+    assert not is_shown(record, "")
