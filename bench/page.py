@@ -130,7 +130,8 @@ def _film(film: Film) -> tuple[str, ...]:
 
 def _all_films(found: Findings) -> list[tuple[str, Film]]:
     """In pieces and in one, by name."""
-    return sorted([*((label, item.film) for label, item in found.seams.items()), *found.sequential.items()])
+    films = {label: item.film for label, item in found.seams.items()} | found.sequential
+    return [(label, films[label]) for label in sorted(films)]
 
 
 def _drifts(found: Findings) -> list[str]:

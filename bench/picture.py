@@ -259,9 +259,12 @@ def worst_is_earlier(record: Record, chunk: int) -> bool:
 
 
 def plots(run: Benchmark, record: Record, folder: Path) -> list[Picture]:
-    """E over time in the first style, for every clip and chunk length; plots of earlier runs stay."""
-    for label in [label for label in run.reports if f", {run.cases[0].style}, " in label]:
-        shrunk(plot(run.reports[label], title=plot_title(label)), folder / plot_name(label))
+    """E over time in the first style, for every clip and chunk length; plots stay of what an earlier run measured."""
+    for label, report in run.reports.items():
+        if f", {run.cases[0].style}, " in label:
+            shrunk(plot(report, title=plot_title(label)), folder / plot_name(label))
+        else:
+            (folder / plot_name(label)).unlink(missing_ok=True)  # of a film that is no longer on the page
     labels = [label for measured in record.runs for label in measured.found.seams]
     shown = [label for label in labels if (folder / plot_name(label)).is_file()]
     return [Picture(f"{folder.name}/{plot_name(label)}", plot_title(label)) for label in shown]

@@ -55,7 +55,7 @@ class Sound:
 class Part:
     """Where an excerpt lies in its clip."""
 
-    frames_before: int  # frames are found by counting, in a clip without PTS; not meant where they have some
+    frames_before: int  # those decoded before it: in a clip without PTS, all of them, as frames are counted there
     start_us: int  # of its first frame, on the clip's clock
     stop_us: int | None  # of the first frame after it; None: the excerpt goes to the clip's end
 

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
 
 import numpy as np
 import pytest
 
+from bench.cases import Case, Scope, Shot
+from bench.clips import REAL
 from bench.findings import (
     DEFAULT_CHUNK,
     Cost,
@@ -24,11 +28,16 @@ from bench.findings import (
     untied_style,
 )
 from bench.page import Picture, change, page, ratio
+from bench.picture import Benchmark, plots
 from bench.record import Record, Run
 from farm.contract.messages import FrameRecord, Manifest, Stage
 from farm.contract.plan import Boundary
 from farm.measure import PictureReport, measure_film
 from farm.plan import make_plan
+from farm.png import png_read
+
+if TYPE_CHECKING:
+    from bench.jobs import Workshop
 
 FRAMES = 24
 
@@ -182,6 +191,22 @@ def test_the_page_has_every_case_and_every_picture(found: Findings) -> None:
 def test_tables_without_rows_are_left_out() -> None:
     text = page(record(Findings()), [], [])
     assert [line for line in text.splitlines() if line.startswith("## ")] == ["## Bars"]
+
+
+def test_a_plot_goes_with_its_film_and_stays_with_an_earlier_one(found: Findings, tmp_path: Path) -> None:
+    names = ["bunny_swirl_48.png", "bunny_mosaic_48.png", "bikes_mosaic_48.png"]
+    for name in names:
+        (tmp_path / name).write_bytes(b"an earlier plot")
+    case = Case(Shot(REAL[0], tmp_path / "bunny.mp4", FRAMES), "swirl")
+    run = Benchmark(
+        [case], (48,), Scope(tmp_path), ("seams",), cast("Workshop", None), 1
+    )  # no farm: nothing is painted
+    run.reports = {"bunny, swirl, 48": film(), "bunny, mosaic, 48": film()}
+    shown = plots(run, record(found), tmp_path)
+    assert [picture.path for picture in shown] == [f"{tmp_path.name}/bunny_swirl_48.png"]
+    assert {name: (tmp_path / name).is_file() for name in names} == dict(zip(names, (True, False, True), strict=True))
+    assert png_read((tmp_path / names[0]).read_bytes()).size > 0
+    assert (tmp_path / names[2]).read_bytes() == b"an earlier plot"
 
 
 def test_ratios_and_changes_say_when_there_is_none() -> None:
