@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from executor_bench import JOB, MESSAGE, Bench
 
 from farm.contract import keys
 from farm.contract.codec import from_json, to_json
@@ -23,48 +24,10 @@ from farm.contract.messages import FrameRecord, Manifest, Stage, TaskMessage
 from farm.contract.plan import Plan
 from farm.contract.spec import Media, Spec, Style
 from farm.contract.states import JobState, TaskState
-from farm.executor import Executor, Outcome, Run
+from farm.executor import Outcome, Run
 from farm.lease import LifeSigns
-from farm.ledger import JobRecord, TaskRecord, WorkerInfo
 from farm.plan import make_plan
-from farm.settings import Settings
 from farm.tasklog import FIRST_LINES, LAST_LINES
-from farm.testing import MemoryLedger, MemoryStore
-
-JOB = "clip-0123456789"
-MESSAGE = TaskMessage(JOB, Stage.STYLIZE, 16, 1)
-
-
-class Bench:
-    def __init__(self, tmp_path: Path, lease_s: float = 30.0, stuck_s: float = 300.0, grace_s: float = 10.0) -> None:
-        self.store, self.ledger = MemoryStore(), MemoryLedger()
-        self.notified: list[TaskMessage] = []
-        self.ending = False
-        settings = Settings(
-            home=tmp_path, cache_dir=tmp_path, lease_s=lease_s, max_attempts=2, stuck_s=stuck_s, grace_s=grace_s
-        )
-        self.ended = threading.Event()
-        self.executor = Executor(
-            settings, self.store, self.ledger, "worker", self.notified.append, lambda: self.ending,
-            is_worker=True, end_process=self.ended.set,
-        )  # fmt: skip
-        self.ledger.create_job(JobRecord(JOB))
-        self.ledger.move_task(JOB, MESSAGE.task, TaskState.QUEUED, attempt=1)
-
-    def again(self, attempt: int, start: int = 16) -> TaskMessage:
-        """A message of the next attempt."""
-        message = TaskMessage(JOB, Stage.STYLIZE, start, attempt)
-        assert self.ledger.move_task(JOB, message.task, TaskState.QUEUED, attempt=attempt)
-        return message
-
-    @property
-    def log(self) -> str:
-        """The last log kept in the store."""
-        return self.store.get(list(self.store.list(keys.logs(JOB)))[-1]).decode()
-
-    @property
-    def task(self) -> TaskRecord:
-        return self.ledger.tasks(JOB)[MESSAGE.task]
 
 
 @pytest.fixture
@@ -262,14 +225,6 @@ def test_interrupted_is_no_failure(bench: Bench) -> None:
     assert bench.task.error == ""
 
 
-def failing(run: Run) -> Outcome:
-    raise RuntimeError("the device is broken")
-
-
-def other_worker(bench: Bench, name: str = "other", quarantine: str = "") -> None:
-    bench.ledger.heartbeat(WorkerInfo(name, "host", 1, "cpu", ("stylize",), quarantine=quarantine), 30)
-
-
 def test_a_store_that_is_away_uses_up_no_attempt(bench: Bench) -> None:
     def work(run: Run) -> Outcome:
         raise StoreUnavailable("the store does not answer")
@@ -279,97 +234,6 @@ def test_a_store_that_is_away_uses_up_no_attempt(bench: Bench) -> None:
         assert (bench.task.state, bench.task.attempt) == (TaskState.WAITING, 1)
         assert bench.task.error == "the store does not answer"
         bench.again(1)
-    assert bench.executor.quarantine() == ""
-
-
-def test_what_failed_here_is_left_to_another_worker_first(bench: Bench) -> None:
-    bench.executor.execute(MESSAGE, failing)
-    assert bench.task.failed_on == ("worker",)
-    other_worker(bench)
-    assert not bench.executor.execute(bench.again(2), lambda run: pytest.fail("it ran"))
-    assert (bench.task.state, bench.task.attempt) == (TaskState.WAITING, 2)
-    assert bench.task.retry_at_s > time.time()
-
-
-@pytest.mark.parametrize("why", ["nobody else is alive", "the other is in quarantine", "it failed there, too"])
-def test_what_failed_here_is_tried_here_again_where(bench: Bench, why: str) -> None:
-    bench.executor.execute(MESSAGE, failing)
-    if why == "the other is in quarantine":
-        other_worker(bench, quarantine="broken")
-    message = bench.again(2)
-    if why == "it failed there, too":
-        other_worker(bench)
-        bench.ledger.move_task(JOB, MESSAGE.task, TaskState.QUEUED, failed_on=("worker", "other"))
-    assert bench.executor.execute(message, lambda run: Outcome())
-    assert bench.task.state is TaskState.SUCCEEDED
-
-
-def test_the_wait_for_another_worker_ends(bench: Bench) -> None:
-    bench.executor.execute(MESSAGE, failing)
-    other_worker(bench)
-    message = bench.again(2)
-    bench.ledger.move_task(JOB, MESSAGE.task, TaskState.QUEUED, failed_s=time.time() - 121)
-    assert bench.executor.execute(message, lambda run: Outcome())
-
-
-def test_three_tasks_that_fail_in_a_row_are_a_quarantine(bench: Bench) -> None:
-    for start in (16, 32, 48):
-        assert bench.executor.quarantine() == ""
-        bench.executor.execute(bench.again(1, start), failing)
-    assert bench.executor.quarantine() == (
-        "3 tasks in a row failed on it, the last with: RuntimeError: the device is broken"
-    )
-    message = bench.again(1, 64)
-    assert not bench.executor.execute(message, lambda run: pytest.fail("it ran"))
-    assert bench.ledger.task(JOB, message.task).state is TaskState.WAITING
-
-
-@pytest.mark.parametrize(
-    ("elsewhere", "job_is_to_blame"), [("nothing", False), ("a failure", True), ("a failure and a success", False)]
-)
-def test_a_job_that_fails_everywhere_takes_no_worker_from_the_others(
-    bench: Bench, elsewhere: str, job_is_to_blame: bool
-) -> None:
-    other = replace(bench.executor, worker="other")
-    if elsewhere != "nothing":
-        other.execute(bench.again(1, 160), failing)
-    if elsewhere == "a failure and a success":
-        other.execute(bench.again(1, 176), lambda run: Outcome())
-    for start in (16, 32, 48, 64):
-        message = bench.again(1, start)
-        if bench.executor.quarantine() == "":
-            bench.executor.execute(message, failing)
-    assert (bench.executor.quarantine() == "") is job_is_to_blame
-    assert len(bench.ledger.health("worker").failed) == (2 if job_is_to_blame else 3)
-
-
-def test_a_worker_that_fails_at_several_jobs_is_put_in_quarantine_whatever_others_do(bench: Bench) -> None:
-    replace(bench.executor, worker="other").execute(bench.again(1, 160), failing)
-    bench.ledger.create_job(JobRecord(second := "other-0123456789"))
-    message = TaskMessage(second, Stage.STYLIZE, 0, 1)
-    assert bench.ledger.move_task(second, message.task, TaskState.QUEUED, attempt=1)
-    bench.executor.execute(message, failing)
-    for start in (16, 32):
-        bench.executor.execute(bench.again(1, start), failing)
-    assert bench.executor.quarantine() != ""
-
-
-def test_a_success_clears_the_failures_before_it(bench: Bench) -> None:
-    for start in (16, 32):
-        bench.executor.execute(bench.again(1, start), failing)
-    bench.executor.execute(bench.again(1, 48), lambda run: Outcome())
-    bench.executor.execute(bench.again(1, 64), failing)
-    assert bench.executor.quarantine() == ""
-
-
-def test_a_poison_task_and_a_bad_job_put_no_worker_in_quarantine(bench: Bench) -> None:
-    def work(run: Run) -> Outcome:
-        raise InvalidClip("the clip is broken")
-
-    bench.executor.execute(MESSAGE, failing)
-    bench.executor.execute(bench.again(2), failing)
-    for start in (32, 48, 64, 80):
-        bench.executor.execute(bench.again(1, start), work)
     assert bench.executor.quarantine() == ""
 
 
