@@ -33,6 +33,7 @@ from farm.frames import FrameReader
 from farm.png import png_bytes
 from worker.engine import Carried, Frame, Machine, OnStep, Painted, StepProgress, carry_far
 from worker.engine.approach import APPROACH_FRAMES, Approach, approach, departing
+from worker.engine.bare import LATELY_FRAMES, came_lately
 from worker.engine.blend import mixed
 from worker.engine.fade import Opening, fade_frames, opening
 from worker.engine.flow import Motion, carry_along, motion_between
@@ -100,11 +101,12 @@ class _Stored:
 
 @dataclass(frozen=True, slots=True)
 class _Source:
-    """A frame to paint, and the one before it."""
+    """A frame's source, and the one before it; the frame, where it is `stored`."""
 
     number: int
     before: Frame
     now: Frame
+    stored: _Stored | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +118,7 @@ class _Unpainted:
     content: Frame
     motion: Motion
     way: Approach
+    lately: float = 0.0  # what came into sight in the frames before, see `came_lately`
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,7 +187,8 @@ class _Line:
 
     def _carried(self, frame: _Unpainted) -> Carried:
         with self._run.span("warp"):
-            carried = frame.way.towards(carry_along(self._last, frame.motion, self._studio.machine), frame.left)
+            carried = carry_along(self._last, frame.motion, self._studio.machine)
+            carried = replace(frame.way.towards(carried, frame.left), lately=frame.lately)
             if self._before is None:
                 return carried
             return departing(carried, frame.number - self._run.message.start, _far(self._before))
@@ -208,37 +212,41 @@ def _frames_ahead(
     run: Run, studio: Studio, chunk: Chunk, reader: FrameReader
 ) -> Generator[_Stored | _Unpainted, None, None]:
     """A chunk's frames after its first, with all they need but the painting before. Runs beside the painter."""
-    there, clip, way = _stored_keys(run, chunk), studio.clip(run), None
+    clip, way = studio.clip(run), None
+    records = _stored_records(run, chunk)
+    sights: list[float] = []  # how much came into sight with each frame so far
 
-    def sources() -> Iterator[_Stored | _Source]:
+    def sources() -> Iterator[_Source]:
         contents = _timed(run, clip.frames(chunk.start, chunk.stop))
         for number, (before, now) in enumerate(pairwise(contents), start=chunk.start + 1):
             run.check()
-            key = keys.stylized(run.job, number)
-            if key in there and (record := stored(run, key, number)) is not None:
-                yield _Stored(record, _read(run, reader, record, "get"))
-            else:
-                yield _Source(number, before, now)
+            record = records.get(number)
+            there = None if record is None else _Stored(record, _read(run, reader, record, "get"))
+            yield _Source(number, before, now, there)
 
-    def with_motion(frame: _Stored | _Source) -> _Stored | _Unpainted:
-        if isinstance(frame, _Stored):
-            return frame
+    def with_motion(source: _Source) -> tuple[_Stored | _Unpainted, float]:
+        """The frame, and how much came into sight with it, where that counts."""
+        soon = range(source.number + 1, min(chunk.stop, source.number + 1 + LATELY_FRAMES))
+        if source.stored is not None and all(number in records for number in soon):
+            return source.stored, 0.0
         with run.span("flow"):
-            motion = motion_between(frame.before, frame.now, run.spec.params.flow)
-        return _Unpainted(frame.number, chunk.stop - frame.number, frame.now, motion, NO_WAY)
+            motion = motion_between(source.before, source.now, run.spec.params.flow)
+        left = chunk.stop - source.number
+        return source.stored or _Unpainted(source.number, left, source.now, motion, NO_WAY), motion.bare
 
     with (
         ThreadPoolExecutor(1, "approach") as beside,
         closing(spread(with_motion, sources(), studio.machine.threads)) as frames,
     ):
-        for frame in frames:
-            if isinstance(frame, _Unpainted):
+        for frame, sight in frames:
+            if isinstance(frame, _Stored):
+                yield frame
+            else:
                 # All of it is needed at once, and takes as long as many frames: so it is begun long before.
                 way = way or beside.submit(_approach, run, clip, chunk, studio.machine)
-                if frame.left <= APPROACH_FRAMES:
-                    yield replace(frame, way=way.result())
-                    continue
-            yield frame
+                near = way.result() if frame.left <= APPROACH_FRAMES else NO_WAY
+                yield replace(frame, way=near, lately=came_lately(sights))
+            sights.append(sight)
 
 
 def _awaited(run: Run, frames: Iterator[_Stored | _Unpainted]) -> _Stored | _Unpainted | None:
@@ -252,13 +260,17 @@ def _read(run: Run, reader: FrameReader, record: FrameRecord, span: str) -> Fram
         return reader.frame(StoredFrame(run.message.task, record.frame), record.sha256)
 
 
-def _stored_keys(run: Run, chunk: Chunk) -> frozenset[str]:
-    """The keys of the chunk's stored frames, holes or not, with one question.
+def _stored_records(run: Run, chunk: Chunk) -> dict[int, FrameRecord]:
+    """The chunk's stored frames, holes or not; which there may be is asked with one question.
 
     To adopt a frame after a hole is safe: what is stored stays, and would be given back for whatever is painted here.
     """
-    first, last = keys.stylized(run.job, chunk.start), keys.stylized(run.job, chunk.stop - 1)
-    return frozenset(run.store.list(commonprefix([first, last])))  # noqa: RUF071 - of text is meant
+    of_frames = {keys.stylized(run.job, number): number for number in range(chunk.start + 1, chunk.stop)}
+    ends = [keys.stylized(run.job, chunk.start), keys.stylized(run.job, chunk.stop - 1)]
+    prefix = commonprefix(ends)  # noqa: RUF071 - of text is meant
+    there = [key for key in run.store.list(prefix) if key in of_frames]
+    found = ((of_frames[key], stored(run, key, of_frames[key])) for key in there)
+    return {number: record for number, record in found if record is not None}
 
 
 def _anchor(start: int) -> StoredFrame:

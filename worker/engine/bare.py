@@ -7,6 +7,8 @@ painting, given the content's lightness, makes of it (He, Sun, Tang 2010, *Guide
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from worker.engine.arrays import Array, blurred, computed
@@ -20,6 +22,19 @@ EVERYWHERE = 0.1
 """Weight of the whole picture beside the window's: what counts where nothing near is painted."""
 LEAST_VARIANCE = 1e-3
 """Lightness that varies less than this teaches no slope, only a colour."""
+
+LATELY_FRAMES, LATELY_SHARE, LATELY_FADE = 8, 0.25, 0.7
+"""For so many frames more, what came into sight is not yet painted as strongly as the rest. In the first of them it counts
+as so much of what is bare, in each one after as so much of that."""
+
+
+def came_lately(bare: Sequence[float]) -> float:
+    """What came into sight in the frames before one, as a share of that frame: as if so much of it were bare.
+
+    `bare`: how much of each of them came into sight with it, the last one at the end; 0 to 1.
+    """
+    newest_first = reversed(bare[-LATELY_FRAMES:])
+    return LATELY_SHARE * sum(share * LATELY_FADE**age for age, share in enumerate(newest_first))
 
 
 def filled(content: Image, carried: Carried, device: torch.device | str = "cpu") -> Image:

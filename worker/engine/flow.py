@@ -29,13 +29,14 @@ class Carried:
     """A painting carried to another frame: `image (H, W, 3) float32 [0, 1]`, `mask (H, W) float32 [0, 1]`.
 
     `pace`: size of the steps to go from here; 1 is the usual one. `extra`: how many more there are on the finest level,
-    as a share of the usual number.
+    as a share of the usual number. `lately`: see `bare.came_lately`.
     """
 
     image: Image
     mask: Mask
     pace: float = 1.0
     extra: float = 0.0
+    lately: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,11 @@ class Motion:
 
     flow_ba: Flow
     trusted: Trust
+
+    @property
+    def bare(self) -> float:
+        """Share of the later frame that came into sight with it, 0 to 1."""
+        return 1.0 - float(self.trusted.mean())
 
 
 class LongFlow:

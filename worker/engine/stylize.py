@@ -191,7 +191,7 @@ class Painter:
         for level, size_hw in enumerate(sizes, start=1):
             pull = self._pull(carried, size_hw)
             finest = level == len(sizes)
-            level_steps = steps if carried is None else self._level_steps(steps, bare, carried.extra, finest=finest)
+            level_steps = steps if carried is None else self._level_steps(steps, bare, carried, finest=finest)
             picture, terms = optimized(
                 _covered(_scaled(picture, size_hw), pull),
                 self._objective(resized(content, size_hw), pull),
@@ -204,15 +204,17 @@ class Painter:
             steps_done += level_steps
         return Painted(self._palette.shown(picture, clip), _finite(losses_by_name(terms)), steps_done)
 
-    def _level_steps(self, steps: int, bare: float, extra: float, *, finest: bool) -> int:
-        """Steps of one level of a carried frame; `bare` is the share without carried paint, `extra` see `Carried`.
+    def _level_steps(self, steps: int, bare: float, carried: Carried, *, finest: bool) -> int:
+        """Steps of one level of a carried frame; `bare` is the share without carried paint.
 
         An anchor gets as many for what is bare as any frame does: its own go to what is carried, on the finest level.
+        There, what came into sight lately counts, too.
         """
-        usual, bareness = min(steps, self._params.steps_next), min(1.0, bare / BARE_FULL)
+        usual = min(steps, self._params.steps_next)
         if not finest:
-            return round(usual * (1 + (COARSE_STEPS - 1) * bareness))
-        return steps - usual + round(usual * (1 + (FINE_STEPS - 1) * bareness + extra))
+            return round(usual * (1 + (COARSE_STEPS - 1) * min(1.0, bare / BARE_FULL)))
+        bareness = min(1.0, (bare + carried.lately) / BARE_FULL)
+        return steps - usual + round(usual * (1 + (FINE_STEPS - 1) * bareness + carried.extra))
 
     def _sizes(self, bare: float, *, carried: bool) -> list[SizeHW]:
         if bare < BARE_SHARE:

@@ -32,8 +32,10 @@ from worker.chunk import NEW_SIGHT, _far, paint_anchor, paint_chunk
 from worker.device import choose_device
 from worker.engine import Carried, Frame, Machine, carry, carry_far
 from worker.engine.approach import approach, departing
+from worker.engine.bare import came_lately
 from worker.engine.blend import blend_weight
 from worker.engine.fade import fade_frames, opening
+from worker.engine.flow import motion_between
 from worker.engine.pixels import Mask
 from worker.studio import Studio
 
@@ -145,13 +147,14 @@ class Bench:
         contents = list(clip.frames(chunk.start, chunk.stop))
         first = chunk.start == 0
         way = approach(png_read(anchors[1]), list(clip.frames(CHUNK - nearing, CHUNK + 1))) if first else None
-        frames = {chunk.start: anchors[chunk.start // CHUNK]}
+        frames, bare = {chunk.start: anchors[chunk.start // CHUNK]}, list[float]()
         for number, (before, now) in enumerate(pairwise(contents), start=chunk.start + 1):
             carried = carry(png_read(frames[number - 1]), before, now)
             carried = (
                 way.towards(carried, chunk.stop - number) if way else departing(carried, number - chunk.start, far)
             )
-            painted = painter.paint_next(now, carried)
+            painted = painter.paint_next(now, replace(carried, lately=came_lately(bare)))
+            bare.append(motion_between(before, now).bare)
             self.steps.setdefault(number, painted.steps)
             frames[number] = (stored or {}).get(number, png_bytes(painted.frame))
         return frames
