@@ -10,11 +10,11 @@ from farm.contract.messages import FrameRecord, Stage, StoredFrame, TaskId
 from farm.contract.plan import Boundary
 from farm.executor import Outcome, Run
 from farm.frames import FinalFrames, FrameReader
-from worker.chunk import checking, put_frame, stored
 from worker.engine import Carried, Frame, Painted, blend_frame, raised_cosine_weights
 from worker.engine.blend import blend_weight, usual_disagreement
 from worker.engine.flow import Motion, carry_along, motion_between
 from worker.engine.machine import spread
+from worker.frames import checking, put_frame, stored
 from worker.studio import Studio
 
 

@@ -1,4 +1,4 @@
-"""The worker's Celery tasks. Thin: the work is in `worker.chunk` and `worker.boundary`."""
+"""The worker's Celery tasks. Thin: the work is in `worker.anchor`, `chunk` and `boundary`."""
 
 from __future__ import annotations
 
@@ -29,8 +29,9 @@ log = logging.getLogger(__name__)
 
 def painting() -> dict[Stage, Work]:
     """What a worker does at each of its stages. Imports torch."""
+    from worker.anchor import paint_anchor
     from worker.boundary import blend_boundary
-    from worker.chunk import paint_anchor, paint_chunk
+    from worker.chunk import paint_chunk
 
     return {Stage.ANCHOR: paint_anchor, Stage.STYLIZE: paint_chunk, Stage.BLEND: blend_boundary}
 

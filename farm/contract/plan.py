@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -69,3 +70,19 @@ class Plan:
     boundaries: tuple[Boundary, ...]
     linked: bool = True  # a shot's anchors are carried from one to the next, and its chunks painted towards each other
     version: int = PLAN_VERSION
+
+    def chunk(self, start: int) -> Chunk:
+        """The chunk that begins there."""
+        return next(chunk for chunk in self.chunks if chunk.start == start)
+
+    def before(self, chunk: Chunk) -> Chunk | None:
+        """The chunk of the same shot that ends where this one begins; None where the plan links no chunks."""
+        return self._linked(chunk, lambda other: other.stop == chunk.start)
+
+    def after(self, chunk: Chunk) -> Chunk | None:
+        """The chunk of the same shot that begins where this one ends; None where the plan links no chunks."""
+        return self._linked(chunk, lambda other: other.start == chunk.stop)
+
+    def _linked(self, chunk: Chunk, meets: Callable[[Chunk], bool]) -> Chunk | None:
+        of_shot = (other for other in self.chunks if other.shot == chunk.shot and meets(other))
+        return next(of_shot, None) if self.linked else None

@@ -24,8 +24,8 @@ LEAST_VARIANCE = 1e-3
 """Lightness that varies less than this teaches no slope, only a colour."""
 
 LATELY_FRAMES, LATELY_SHARE, LATELY_FADE = 8, 0.25, 0.7
-"""For so many frames more, what came into sight is not yet painted as strongly as the rest. In the first of them it counts
-as so much of what is bare, in each one after as so much of that."""
+"""For so many frames more, what came into sight is not yet painted as strongly as the rest. In the first of them it
+counts as so much of what is bare, in each one after as so much of that."""
 
 
 def came_lately(bare: Sequence[float]) -> float:

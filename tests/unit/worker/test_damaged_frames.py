@@ -27,8 +27,9 @@ from farm.plan import make_plan
 from farm.png import png_bytes
 from farm.settings import Settings
 from farm.testing import MemoryLedger, MemoryStore
+from worker.anchor import paint_anchor
 from worker.boundary import blend_boundary
-from worker.chunk import paint_anchor, paint_chunk
+from worker.chunk import paint_chunk
 from worker.device import choose_device
 from worker.studio import Studio
 

@@ -1,4 +1,4 @@
-"""Bare places start in the painting's colours, not in the clip's."""
+"""Bare places start in the painting's colours, not in the clip's, and count for some frames more."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from worker.engine import Carried
-from worker.engine.bare import filled
+from worker.engine.bare import LATELY_FRAMES, came_lately, filled
 
 SIZE_HW = (64, 96)
 
@@ -53,3 +53,15 @@ def test_a_flat_surrounding_gives_its_colour_not_a_wild_slope() -> None:
 def test_with_nothing_carried_the_content_stays() -> None:
     image = content()
     assert filled(image, Carried(np.zeros_like(image), np.zeros(SIZE_HW, np.float32))) is image
+
+
+def test_what_came_into_sight_counts_the_less_the_longer_ago_it_was() -> None:
+    assert came_lately([]) == 0
+    assert came_lately([0.4]) == pytest.approx(0.1)
+    assert came_lately([0.4, 0.0]) == pytest.approx(0.07)
+    assert came_lately([0.4, 0.4]) == pytest.approx(0.17)
+
+
+def test_what_came_into_sight_long_ago_counts_no_more() -> None:
+    assert came_lately([1.0] + [0.0] * (LATELY_FRAMES - 1)) > 0
+    assert came_lately([1.0] + [0.0] * LATELY_FRAMES) == 0

@@ -113,6 +113,20 @@ def test_extra_steps_are_taken_on_the_finest_level_alone(network: Network, textu
     assert artist.paint_next(wide, covered).steps == 2 * 1.5
 
 
+@pytest.mark.parametrize(
+    ("rows", "lately", "steps"),
+    [(0, 0.125, 4), (0, 0.5, 6), (10, 0.0, 5 + 4), (10, 0.0625, 5 + 5), (10, 0.5, 5 + 6), (80, 0.5, 8 + 6)],
+)
+def test_what_came_into_sight_lately_takes_steps_like_what_is_bare_on_the_finest_level_alone(
+    network: Network, texture: Frame, stripes: Frame, rows: int, lately: float, steps: int
+) -> None:
+    mask = np.ones((80, 176), np.float32)
+    mask[:rows] = 0  # ten of 80 are half of BARE_FULL
+    wide = np.tile(texture, (1, 2, 1))[:, :176]
+    carried = Carried(np.zeros((80, 176, 3), np.float32), mask, lately=lately)
+    assert painter(network, stripes, wide, Params(steps_next=2)).paint_next(wide, carried).steps == steps
+
+
 def test_progress_counts_every_step_of_every_level(network: Network, texture: Frame, stripes: Frame) -> None:
     wide = np.tile(texture, (1, 2, 1))[:, :176]
     seen: list[StepProgress] = []
