@@ -1,4 +1,4 @@
-"""An executor on a ledger and a store in memory, with one task queued."""
+"""An executor on a store in memory, and a ledger there if not given, with one task queued."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from farm.contract import keys
 from farm.contract.messages import Stage, TaskMessage
 from farm.contract.states import TaskState
 from farm.executor import Executor
-from farm.ledger import JobRecord, TaskRecord
+from farm.ledger import JobRecord, Ledger, TaskRecord
 from farm.settings import Settings
 from farm.testing import MemoryLedger, MemoryStore
 
@@ -18,8 +18,15 @@ MESSAGE = TaskMessage(JOB, Stage.STYLIZE, 16, 1)
 
 
 class Bench:
-    def __init__(self, tmp_path: Path, lease_s: float = 30.0, stuck_s: float = 300.0, grace_s: float = 10.0) -> None:
-        self.store, self.ledger = MemoryStore(), MemoryLedger()
+    def __init__(
+        self,
+        tmp_path: Path,
+        lease_s: float = 30.0,
+        stuck_s: float = 300.0,
+        grace_s: float = 10.0,
+        ledger: Ledger | None = None,
+    ) -> None:
+        self.store, self.ledger = MemoryStore(), ledger or MemoryLedger()
         self.notified: list[TaskMessage] = []
         self.ending = False
         settings = Settings(

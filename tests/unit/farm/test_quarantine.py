@@ -14,11 +14,14 @@ from farm.contract.messages import Stage, TaskMessage
 from farm.contract.states import TaskState
 from farm.executor import Outcome, Run
 from farm.ledger import JobRecord, WorkerInfo
+from farm.redis_ledger import RedisLedger
+from farm.testing import MemoryLedger
 
 
-@pytest.fixture
-def bench(tmp_path: Path) -> Bench:
-    return Bench(tmp_path)
+@pytest.fixture(params=["redis", "memory"])
+def bench(tmp_path: Path, request: pytest.FixtureRequest) -> Bench:
+    redis = request.param == "redis"
+    return Bench(tmp_path, ledger=RedisLedger(request.getfixturevalue("redis_url")) if redis else MemoryLedger())
 
 
 def failing(run: Run) -> Outcome:
