@@ -113,9 +113,12 @@ def _stored_records(run: Run, chunk: Chunk) -> dict[int, FrameRecord]:
     of_frames = {keys.stylized(run.job, number): number for number in range(chunk.start + 1, chunk.stop)}
     ends = [keys.stylized(run.job, chunk.start), keys.stylized(run.job, chunk.stop - 1)]
     prefix = commonprefix(ends)  # noqa: RUF071 - of text is meant
-    there = [key for key in run.store.list(prefix) if key in of_frames]
-    found = ((of_frames[key], stored(run, key, of_frames[key])) for key in there)
-    return {number: record for number, record in found if record is not None}
+    records = {}
+    for key in run.store.list(prefix):
+        run.check()  # a shot in one chunk may have thousands
+        if (number := of_frames.get(key)) is not None and (record := stored(run, key, number)) is not None:
+            records[number] = record
+    return records
 
 
 def _approach(run: Run, clip: Clip, chunk: Chunk, machine: Machine) -> Approach:

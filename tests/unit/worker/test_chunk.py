@@ -16,6 +16,7 @@ from farm.contract.codec import sha256_hex
 from farm.contract.errors import FrameDamaged, JobCanceled, StoreUnavailable
 from farm.contract.params import FlowMethod
 from farm.png import png_bytes
+from farm.store import ObjectInfo
 from worker.engine import Frame, Machine
 from worker.engine.flow import Motion, motion_between
 
@@ -255,6 +256,24 @@ def test_of_stored_frames_motion_is_looked_for_only_where_what_came_into_sight_s
     _, run = bench.paint(chunk.start)
     wanted = bench.studio.clip(run).frames(chunk.stop - 3, chunk.stop)
     assert all(np.array_equal(one, other) for one, other in zip(looked, wanted, strict=True))
+
+
+def test_a_stop_is_heard_while_stored_frames_are_looked_up(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    bench.paint()
+    asked, head = list[str](), bench.store.head
+
+    def noting(key: str) -> ObjectInfo | None:
+        asked.append(key)
+        return head(key)
+
+    def check() -> None:
+        if sum("/stylized/" in key for key in asked) == 2:
+            raise JobCanceled("stop")
+
+    monkeypatch.setattr(bench.store, "head", noting)
+    with pytest.raises(JobCanceled):
+        bench.paint(check=check)
+    assert sum("/stylized/" in key for key in asked) == 2
 
 
 def test_a_stored_frame_that_is_damaged_ends_the_chunk_after_the_frames_before_it(

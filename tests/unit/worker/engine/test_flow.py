@@ -12,7 +12,7 @@ import synthetic
 from farm.contract.params import FlowMethod
 from farm.motion import consistent, flow_pair, inside, luma, round_trip
 from worker.engine import Frame, carry, carry_far
-from worker.engine.flow import LongFlow, alike, composed, flow_steps, motion_between
+from worker.engine.flow import LongFlow, Motion, alike, composed, flow_steps, motion_between
 
 METHODS = list(FlowMethod)
 
@@ -24,6 +24,12 @@ def pan(height: int, width: int, dx: float, dy: float) -> np.ndarray:
 def window(texture: Frame, left: int, top: int = 0) -> Frame:
     """A `(64, 80)` camera on the texture."""
     return np.ascontiguousarray(texture[top : top + 64, left : left + 80])
+
+
+def test_what_is_not_trusted_came_into_sight() -> None:
+    trusted = np.ones((4, 10), np.bool_)
+    trusted[:, :3] = False
+    assert abs(Motion(pan(4, 10, 0, 0), trusted).bare - 0.3) < 1e-6
 
 
 def test_two_pans_compose_to_their_sum() -> None:
