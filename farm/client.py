@@ -56,6 +56,7 @@ class Farm:
         self.settings = settings
         self.store = store
         self.ledger = ledger
+        self._checked: tuple[object, tuple[Media, int]] | None = None
 
     @classmethod
     def from_settings(cls, settings: Settings | None = None) -> Farm:
@@ -113,9 +114,7 @@ class Farm:
         _build_spec(shown_name(clip_path), blank, some, size_px, length, params, output or Output(), "", excerpt)
         style_files = load_styles(style, self.settings)
         stamp = _stamp(clip_path)
-        source, frame_count = _check_clip(clip_path, self.settings, size_px, excerpt)
-        if _stamp(clip_path) != stamp:
-            raise _changed(clip_path)
+        source, frame_count = self._check_clip(clip_path, stamp, size_px, excerpt)
         self.check()
         nonce = secrets.token_hex(8) if again else ""
         spec = _build_spec(
@@ -135,6 +134,18 @@ class Farm:
             self._put_clip(source, clip_path, stamp, on_upload)
             self._put_rest(spec, style_files)
             return self._start(spec, priority, hold)
+
+    def _check_clip(
+        self, path: Path, stamp: _Stamp | None, size_px: int | None, excerpt: Excerpt | None
+    ) -> tuple[Media, int]:
+        """The clip, and about how many frames there are to paint; the same as the last one is not read again."""
+        what = (path, stamp, size_px, excerpt)
+        if self._checked is None or stamp is None or self._checked[0] != what:
+            found = _check_clip(path, self.settings, size_px, excerpt)
+            if _stamp(path) != stamp:
+                raise _changed(path)
+            self._checked = what, found
+        return self._checked[1]
 
     def _in_chunks(self, spec: Spec, frame_count: int) -> Spec:
         """`spec` with chunks as long as in a job of the same that is there already, or as is best for the workers."""

@@ -29,7 +29,7 @@ from farm.contract.errors import (
     WaitTimeout,
 )
 from farm.contract.messages import Priority, Queue, Stage, TaskId
-from farm.contract.plan import Plan
+from farm.contract.plan import FrameRange, Plan
 from farm.contract.spec import Output, Spec
 from farm.contract.states import JOB_LIVE, JobState, TaskState
 from farm.ledger import JobRecord
@@ -37,6 +37,9 @@ from farm.segments import segments
 from farm.status import JobStatus, job_status
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from farm.client import Farm
     from farm.explain import Facts, Reason
     from farm.video import FilmInfo
@@ -194,6 +197,18 @@ class Job:
         target.parent.mkdir(parents=True, exist_ok=True)
         beat = (lambda count: on_progress(count, plan.frame_count)) if on_progress else (lambda _count: None)
         return make_film(self, plan, index, output, target, beat, on_source)
+
+    def frame(self, number: int) -> NDArray[np.uint8]:
+        """A frame of the film as it was painted, `(H, W, 3) uint8 sRGB`; InvalidInput where it has none of that number.
+
+        Other errors as of `fetch_frames`.
+        """
+        from farm.frames import read_final_frames
+
+        plan = self._plan_with_frames()
+        if not 0 <= number < plan.frame_count:
+            raise InvalidInput(f"{self.name} has no frame {number}: it has {plan.frame_count}", value=number)
+        return next(read_final_frames(self.farm.store, self.name, plan, FrameRange(number, number + 1)))
 
     def fetch_frames(self, folder: str | Path, on_progress: OnFrames | None = None) -> Path:
         """Write the film's frames as they were painted, `000000.png` and on, for compositing; returns the folder.

@@ -74,6 +74,7 @@ class Request:
     answer_bytes: int
     size_px: int | None = None  # of the film, for a check
     excerpt: Excerpt | None = None
+    at_ms: int | None = None  # of a frame; None: amid the clip
 
 
 def check_clip(path: Path | str, settings: Settings, size_px: int | None = None, excerpt: Excerpt | None = None) -> int:
@@ -87,6 +88,15 @@ def check_clip(path: Path | str, settings: Settings, size_px: int | None = None,
     if not isinstance(frames, int):
         raise _failed(path, f"answered nonsense ({answer})")
     return frames
+
+
+def frame_shown(path: Path | str, settings: Settings, at_ms: int | None) -> int:
+    """When the frame begins that is seen at `at_ms`, both in ms; None: amid the clip. InvalidClip past its end."""
+    answer, _ = _answer("frame shown", path, settings, _MIB, at_ms=at_ms)
+    begins_ms = answer.get("begins_ms")
+    if not isinstance(begins_ms, int):
+        raise _failed(path, f"answered nonsense ({answer})")
+    return begins_ms
 
 
 def index_clip(
@@ -141,11 +151,12 @@ def _answer(
     *,
     size_px: int | None = None,
     excerpt: Excerpt | None = None,
+    at_ms: int | None = None,
 ) -> tuple[Any, bytes]:
     """What the child answered: JSON on the first line, and the bytes after it."""
     request = Request(
         function, str(path), settings.max_pixels, settings.max_frames, settings.max_duration_s,
-        settings.decode_memory_mb * _MIB, settings.decode_cpu_s, answer_bytes, size_px, excerpt,
+        settings.decode_memory_mb * _MIB, settings.decode_cpu_s, answer_bytes, size_px, excerpt, at_ms,
     )  # fmt: skip
     with tempfile.TemporaryFile() as out, tempfile.TemporaryFile() as err:
         code = _run(request, settings, out, err, on_wait)

@@ -57,6 +57,13 @@ def index(request: Request, beat: Beat) -> Answer:
     return {"index": to_plain(found), "cuts": list(detector.cuts()), "motion": detector.motion}, b""
 
 
+def frame_shown(request: Request, beat: Beat) -> Answer:
+    """When a frame begins."""
+    from farm import video
+
+    return {"begins_ms": video.frame_shown(request.path, request.at_ms, limits=_limits(request), on_beat=beat)}, b""
+
+
 def picture_size(request: Request, _beat: Beat) -> Answer:
     """Decode a picture, for its size."""
     height, width = _picture(request).shape[:2]
@@ -69,7 +76,13 @@ def picture(request: Request, _beat: Beat) -> Answer:
     return {"size": [image.shape[1], image.shape[0]]}, image.tobytes()
 
 
-FUNCTIONS = {"check": check, "index": index, "picture size": picture_size, "picture": picture}
+FUNCTIONS = {
+    "check": check,
+    "index": index,
+    "frame shown": frame_shown,
+    "picture size": picture_size,
+    "picture": picture,
+}
 
 
 def _limits(request: Request) -> Limits:

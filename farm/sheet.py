@@ -18,7 +18,7 @@ Image = NDArray[np.uint8]
 
 _GROUND, _TITLE, _TEXT, _FAINT = (24, 24, 26), (238, 236, 232), (168, 168, 172), (118, 118, 124)
 _MARGIN_PX, _GUTTER_PX, _PAIR_GAP_PX, _CAPTION_PX = 40, 20, 6, 34
-_TITLE_PX, _LINE_PX = 28, 15
+_TITLE_PX, _LINE_PX, _CAPTION_TEXT_PX = 28, 15, 13
 _TITLE_STEP_PX, _LINE_STEP_PX = 40, 24
 _CELL_MIN_PX, _CELL_MAX_PX = 240, 480
 _MIN_WIDTH_PX = 520
@@ -55,36 +55,42 @@ class _Layout:
         return _MARGIN_PX + column * (self.cell_wh[0] + _GUTTER_PX), self.head_px + row * self.pair_px
 
 
-def contact_sheet(pairs: Sequence[tuple[int, Image | None, Image]], lines: Sequence[str] = ()) -> Image:
-    """One picture (H, W, 3) uint8 sRGB of `pairs`: (frame number, source, painted), both (h, w, 3) uint8 sRGB.
+def contact_sheet(
+    pairs: Sequence[tuple[int | str, Image | None, Image]], lines: Sequence[str] = (), columns: int | None = None
+) -> Image:
+    """One picture (H, W, 3) uint8 sRGB of `pairs`: (frame number or caption, source, painted), both (h, w, 3) uint8.
 
-    Where no pair has a source there is no room for one. The first of `lines` is the title.
+    Where no pair has a source there is no room for one. The first of `lines` is the title. `columns`: pairs in a row,
+    by default as many as make it a page.
     """
     if not pairs:
         raise InvalidParameter("a contact sheet of no frames has nothing to show; give one pair or more", value=0)
-    layout = _layout(len(pairs), pairs[0][2].shape, len(lines), any(source is not None for _, source, _ in pairs))
+    paired = any(source is not None for _, source, _ in pairs)
+    layout = _layout(len(pairs), pairs[0][2].shape, len(lines), paired, columns)
     width, height = layout.size_wh
     sheet = np.full((height, width, 3), _GROUND, np.uint8)
-    for number, (frame, source, painted) in enumerate(pairs):
+    for number, (caption, source, painted) in enumerate(pairs):
         x, y = layout.corner(number)
         below = y + layout.source_px
         if source is not None:
             _paste(sheet, source, (x, y), layout.cell_wh)
         _paste(sheet, painted, (x, below), layout.cell_wh)
         caption_y = below + layout.cell_wh[1] + 20
-        _write(sheet, f"{frame}", (x, caption_y), 13, _FAINT, _REGULAR)
+        text = _fitted(f"{caption}", _CAPTION_TEXT_PX, _REGULAR, layout.cell_wh[0])
+        _write(sheet, text, (x, caption_y), _CAPTION_TEXT_PX, _FAINT, _REGULAR)
     _write_head(sheet, lines, width - 2 * _MARGIN_PX)
     return sheet
 
 
-def _layout(count: int, shape: tuple[int, ...], line_count: int, paired: bool) -> _Layout:
+def _layout(count: int, shape: tuple[int, ...], line_count: int, paired: bool, columns: int | None) -> _Layout:
     height, width = shape[:2]
     longer = min(max(width, height, _CELL_MIN_PX), _CELL_MAX_PX)
     scale = longer / max(width, height)
     cell = (max(1, round(width * scale)), max(1, round(height * scale)))
     head = _MARGIN_PX + (_TITLE_STEP_PX if line_count else 0) + max(0, line_count - 1) * _LINE_STEP_PX
     head += 16 if line_count else 0
-    layouts = [_Layout(columns, ceil(count / columns), cell, head, paired) for columns in range(1, count + 1)]
+    numbers = range(1, count + 1) if columns is None else [columns]
+    layouts = [_Layout(number, ceil(count / number), cell, head, paired) for number in numbers]
     return min(layouts, key=lambda layout: _awkwardness(layout, count))
 
 

@@ -77,3 +77,12 @@ def times_of(path: Path) -> list[Fraction]:
     """When each frame is shown, in seconds."""
     index = video.index(path)
     return [pts * index.seconds_per_tick for pts in index.pts]
+
+
+def times_ms(path: Path) -> list[int]:
+    """When each frame begins, as players count, by the packets alone."""
+    with av.open(str(path)) as container:
+        stream = container.streams.video[0]
+        found = sorted(packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None)
+        base, start_us = stream.time_base, container.start_time or 0
+    return [round((pts * base - Fraction(start_us, 1_000_000)) * 1000) for pts in found]

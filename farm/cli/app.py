@@ -11,7 +11,7 @@ import typer
 from typer.main import get_command
 
 from farm import __version__
-from farm.cli import demo, doctor, explain, gc, jobs, measure, render, services, styles, submit, watch, workers
+from farm.cli import demo, doctor, explain, gc, jobs, measure, render, services, styles, submit, watch, wedge, workers
 from farm.cli.failures import exit_code_of, report
 from farm.cli.help import HelpCommand, HelpGroup
 from farm.cli.terminal import put
@@ -31,7 +31,7 @@ def build() -> typer.Typer:
         pretty_exceptions_enable=False,
     )
     app.callback()(_options)
-    _add(app, PAINT, render=render.render, submit=submit.submit, styles=styles.styles)
+    _add(app, PAINT, render=render.render, submit=submit.submit, wedge=wedge.wedge, styles=styles.styles)
     _add(
         app, JOBS, list=jobs.list_jobs, status=jobs.status, watch=watch.watch,
         explain=explain.explain, logs=explain.logs,

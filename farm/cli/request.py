@@ -53,7 +53,7 @@ Chunk = Annotated[
 CodecName = Annotated[str, typer.Option("--codec", metavar="|".join(Codec), help="The film's codec.")]
 Crf = Annotated[
     str,
-    typer.Option("--crf", metavar=f"0…{MAX_CRF}", help="Quality of h264 and hevc, 0 (best) to 51; ffv1 is lossless."),
+    typer.Option("--crf", metavar=f"0…{MAX_CRF}", help="Quality of h264 and hevc alone, 0 (best) to 51."),
 ]
 Again = Annotated[bool, typer.Option("--again", help="Paint anew, also where the same was submitted before.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Data as JSON on stdout.")]

@@ -36,7 +36,7 @@ class Transfer:
     ) -> None:
         self._end()
 
-    def show(self, done: int, in_all: int) -> None:
+    def show(self, done: float, in_all: float) -> None:
         """Show how far it is."""
         if self._progress is None:
             if time.monotonic() < self._started_s + PATIENCE_S or not terminal.is_terminal(sys.stderr):

@@ -48,8 +48,8 @@ def excerpt_of(from_s: float | str | None, to_s: float | str | None) -> Excerpt 
 
     InvalidParameter where one is no time, or the second is not after the first.
     """
-    start_ms = 0 if from_s is None else _milliseconds("--from", from_s)
-    stop_ms = None if to_s is None else _milliseconds("--to", to_s)
+    start_ms = 0 if from_s is None else milliseconds("--from", from_s)
+    stop_ms = None if to_s is None else milliseconds("--to", to_s)
     return None if (start_ms, stop_ms) == (0, None) else Excerpt(start_ms, stop_ms)
 
 
@@ -63,7 +63,8 @@ def time_text(time_ms: int) -> str:
     return f"{front}:{seconds:02d}{fraction}"
 
 
-def _milliseconds(flag: str, value: float | str) -> int:
+def milliseconds(flag: str, value: float | str) -> int:
+    """A time in a clip that a flag was given; InvalidParameter where it is none."""
     seconds = _seconds(value)
     if seconds is None or not math.isfinite(seconds) or not 0 <= seconds * 1000 <= MAX_MS:
         raise InvalidParameter(

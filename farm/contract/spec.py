@@ -42,6 +42,7 @@ CONTAINER_SUFFIX: dict[Codec, str] = {
     Codec.PRORES: ".mov",
 }
 """The container each codec is written in."""
+CODECS_WITH_CRF = (Codec.H264, Codec.HEVC)
 
 MIN_SIZE_PX, MAX_SIZE_PX = 16, 8192
 MAX_CHUNK_FRAMES = 100_000
@@ -67,7 +68,7 @@ class Output:
     """How the film is encoded."""
 
     codec: Codec = Codec.H264
-    crf: int = DEFAULT_CRF  # constant rate factor, 0 (best) to 51; not used by ffv1 and prores
+    crf: int = DEFAULT_CRF  # constant rate factor, 0 (best) to 51, of h264 and hevc
 
     def __post_init__(self) -> None:
         if not isinstance(self.codec, Codec):
@@ -76,6 +77,13 @@ class Output:
                 f"--codec {self.codec!r} is unknown; choose one of: {choices}", name="codec", value=self.codec
             )
         _in_range("--crf", self.crf, 0, MAX_CRF)
+        if self.crf != DEFAULT_CRF and self.codec not in CODECS_WITH_CRF:
+            raise InvalidParameter(
+                f"--crf {self.crf}: {self.codec} has one quality alone; leave it out, or give --codec "
+                + " or ".join(CODECS_WITH_CRF),
+                name="crf",
+                value=self.crf,
+            )
 
     @property
     def suffix(self) -> str:

@@ -5,6 +5,7 @@ the source's time and sound.
 from farm.video.decoder import decode, frame_at
 from farm.video.encoder import encode_segment
 from farm.video.geometry import Orientation, frame_size, painted_size
+from farm.video.moment import frame_shown
 from farm.video.muxer import FilmInfo, join_segments
 from farm.video.probe import TrackInfo, VideoInfo, check, probe
 from farm.video.profiles import codecs
@@ -28,6 +29,7 @@ __all__ = [
     "decode",
     "encode_segment",
     "frame_at",
+    "frame_shown",
     "frame_size",
     "index",
     "join_segments",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -28,6 +28,7 @@ from farm.video.wanted import KEYFRAMES_BEFORE, Wanted, first_packet, outside
 if TYPE_CHECKING:
     import av
     from av.container import InputContainer
+    from av.stream import Stream
     from av.video.frame import VideoFrame
     from av.video.stream import VideoStream
     from numpy.typing import NDArray
@@ -38,6 +39,9 @@ WATCH_PX = 256
 _MIN_RATE, _MAX_RATE = Fraction(1, 1000), 1000
 _MAX_START_S = 60
 """A clip that starts later than this has an arbitrary clock (a recorded broadcast): the film starts at 0 instead."""
+
+INTERLEAVED_US = 10_000_000
+"""No packet comes after one of its own track that is so much later."""
 
 Watcher = Callable[[int, "NDArray[np.uint8]"], None]
 
@@ -63,8 +67,19 @@ class Part:
         """Whether a packet of sound or subtitles begins in it; not, where it has no time."""
         if packet.pts is None:
             return False
-        at_us = packet.pts * packet.time_base * 1_000_000
+        at_us = _microseconds(packet)
         return self.start_us <= at_us and (self.stop_us is None or at_us < self.stop_us)
+
+    def reach(self, packets: Iterable[av.Packet[Any]], streams: Sequence[Stream]) -> Iterator[av.Packet[Any]]:
+        """`packets`, of these streams, until each has left the part for good: what comes later is not in it."""
+        within = {stream.index for stream in streams}
+        for packet in packets:
+            yield packet
+            if self.stop_us is None or packet.pts is None or _microseconds(packet) < self.stop_us + INTERLEAVED_US:
+                continue
+            within.discard(packet.stream.index)
+            if not within:
+                return
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,7 +278,8 @@ def _as_part(whole: FrameIndex, track: _Track, path: Path | str, limits: Limits,
 def _sound_of(path: Path | str, part: Part, limits: Limits, on_beat: Beat) -> tuple[Sound, ...]:
     spans = SoundSpans(part)
     with reading(path, limits) as (container, _):
-        for packet in packets(container, *container.streams.audio) if container.streams.audio else ():
+        streams = container.streams.audio
+        for packet in part.reach(packets(container, *streams), streams) if streams else ():
             on_beat()
             spans.add(packet)
     return spans.sound()
@@ -300,6 +316,11 @@ def average_rate(stream: VideoStream) -> Fraction:
 def time_base(stream: VideoStream) -> Fraction:
     """Seconds per tick."""
     return stream.time_base or Fraction(1, 1000)
+
+
+def _microseconds(packet: av.Packet[Any]) -> Fraction:
+    """When a packet that has a time is presented."""
+    return cast("int", packet.pts) * packet.time_base * 1_000_000
 
 
 class _NoKeyframe(Exception):

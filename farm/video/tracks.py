@@ -200,7 +200,8 @@ class Tracks:
             if track is not None:
                 self._tracks[stream.index] = track
         wanted = [item for item in source.streams if item.index in self._tracks or item.type == "audio"]
-        self._packets = packets(source, *wanted) if wanted else iter(())
+        found = packets(source, *wanted) if wanted else iter(())
+        self._packets = found if part is None else part.reach(found, wanted)
         self._waiting: list[Packet] = []
         self._left_out = SoundSpans(part)
 

@@ -14,13 +14,18 @@ from pathlib import Path
 from typing import Any
 
 import av
+import cv2
+import numpy as np
 import psutil
 import pytest
 from acceptance.test_farm import wait_until
 from clips import make_clip
+from numpy.typing import NDArray
 from styled import styled_cache
 
+from farm import video
 from farm.client import Farm
+from farm.png import png_read
 from farm.settings import Settings
 from farm.stack import Stack
 from farm.stack.process import MARK
@@ -96,6 +101,13 @@ def clip(tmp_path: Path, request: pytest.FixtureRequest) -> Path:
 def frame_count(film: Path) -> int:
     with av.open(str(film)) as container:
         return sum(1 for _ in container.decode(container.streams.video[0]))
+
+
+def is_in(sheet: NDArray[np.uint8], picture: NDArray[np.uint8]) -> bool:
+    """Whether a sheet shows a picture, at the size that sheets show small ones."""
+    scale = 240 / max(picture.shape[:2])
+    shown = cv2.resize(picture, None, fx=scale, fy=scale, interpolation=cv2.INTER_CUBIC)[:100]
+    return float(cv2.matchTemplate(sheet, shown, cv2.TM_SQDIFF_NORMED).min()) < 1e-3
 
 
 def processes_of(home: Path) -> list[str]:
@@ -181,6 +193,28 @@ def test_a_part_of_a_clip_is_a_job_of_its_own_with_its_own_sound(shell: Shell, c
     assert refused.endswith("has no frame from 0:00.48: its last one begins at 0:00.44; give another --from or --to\n")
     assert "--from soon is no time in a clip" in shell(*part, "--from", "soon", code=2).stderr
     assert "--to 0:01 is not after --from 0:02" in shell(*part, "--from", "2", "--to", "1", code=2).stderr
+
+
+def test_a_wedge_shows_one_frame_in_several_looks(shell: Shell, clip: Path, tmp_path: Path) -> None:
+    how = [clip, "--at", "0.2", "--size", "64", "--steps", "3", "--pyramid", "1"]
+    found = shell.data("wedge", *how, "--vary", "style=swirl,ember", "--vary", "style-scale=0.5,1", "-o", "look.png")
+    captions = [f"{name}  ·  style-scale {scale}" for name in ("swirl", "ember") for scale in (0.5, 1.0)]
+    assert (found["wedge"], found["at_s"], [job["caption"] for job in found["jobs"]]) == ("look.png", 0.2, captions)
+    jobs = [job["job"] for job in found["jobs"]]
+    look = png_read((tmp_path / "look.png").read_bytes())
+    shell("fetch", jobs[2], "--frames", "frames")
+    assert [path.name for path in (tmp_path / "frames").iterdir()] == ["000000.png"]
+    painted = png_read((tmp_path / "frames" / "000000.png").read_bytes())
+    assert is_in(look, painted)
+    again = shell("wedge", *how, "--vary", "style=ember,swirl", "--style-scale", "0.5", "-o", "b.png").stdout
+    assert [line.split()[0] for line in again.splitlines()[1:]] == [jobs[2], jobs[0]]
+    source = next(video.Reel(clip, video.index(clip), painted.shape[1::-1]).frames(5, 6))
+    beside = png_read((tmp_path / "b.png").read_bytes())
+    assert (is_in(beside, painted), is_in(beside, source), is_in(look, source)) == (True, True, False)
+    assert (
+        "ends at 0:00.48, before 0:09; give another --at"
+        in shell("wedge", clip, "--at", "9", "-o", "b.png", code=2).stderr
+    )
 
 
 def test_an_unknown_job_is_refused_with_code_3(shell: Shell) -> None:

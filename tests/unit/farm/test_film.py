@@ -38,7 +38,7 @@ def pictures(path: Path) -> tuple[list[np.ndarray], int]:
 @pytest.mark.parametrize("codec", [Codec.FFV1, Codec.PRORES, Codec.HEVC])
 def test_a_film_is_made_anew_from_its_frames_in_any_codec(painted: PaintedJob, tmp_path: Path, codec: Codec) -> None:
     told: list[tuple[int, int]] = []
-    output = Output(codec, 12)
+    output = Output(codec, 12) if codec is Codec.HEVC else Output(codec)
     film = tmp_path / "new" / f"film{output.suffix}"
     info = painted.job.encode(film, output, lambda *done: told.append(done))
     assert (info.frame_count, info.notices) == (FRAMES, ())

@@ -73,6 +73,13 @@ def test_a_checked_clip_says_about_how_many_frames_it_has(clip: Path, settings: 
     assert sandbox.check_clip(clip, settings) == 30
 
 
+def test_the_frame_seen_at_a_time_is_found_in_a_child(clip: Path, settings: Settings) -> None:
+    assert sandbox.frame_shown(clip, settings, 130) == video.frame_shown(clip, 130) == 120
+    assert sandbox.frame_shown(clip, settings, None) == video.frame_shown(clip, None)
+    with pytest.raises(InvalidClip, match="give another --at"):
+        sandbox.frame_shown(clip, settings, 60_000)
+
+
 def test_a_picture_comes_back_pixel_for_pixel(settings: Settings, tmp_path: Path) -> None:
     image = picture(3)
     cv2.imwrite(str(tmp_path / "a.png"), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))

@@ -64,3 +64,21 @@ def test_without_sources_there_is_no_room_for_them():
 def test_a_sheet_of_nothing_is_refused():
     with pytest.raises(InvalidParameter):
         contact_sheet([])
+
+
+@pytest.mark.parametrize("columns", [1, 3, 6])
+def test_rows_are_as_long_as_is_asked(columns):
+    sheet = contact_sheet([(f"caption {n}", None, _pair(n)[2]) for n in range(6)], ["title"], columns)
+    corners = []
+    for number in range(6):
+        ys, xs = np.nonzero((sheet == (0, 10 * number + 5, 0)).all(axis=2))
+        corners.append((ys.min(), xs.min()))
+    assert len({y for y, _ in corners}) == 6 // columns
+    assert len({x for _, x in corners}) == columns
+    assert corners == sorted(corners)
+
+
+def test_a_caption_keeps_to_its_column():
+    short, long = (contact_sheet([("a", None, _pair(1)[2]), ("b" * n, None, _pair(2)[2])], (), 2) for n in (3, 300))
+    assert short.shape == long.shape
+    assert (long[:, -30:] == long[0, 0]).all()

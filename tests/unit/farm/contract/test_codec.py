@@ -191,6 +191,12 @@ def test_an_unknown_codec_lists_those_there_are() -> None:
     assert Output(Codec.FFV1).suffix == ".mkv"
 
 
+@pytest.mark.parametrize("codec", [Codec.FFV1, Codec.PRORES])
+def test_a_quality_that_a_codec_does_not_have_names_no_other_job(codec: Codec) -> None:
+    with pytest.raises(InvalidParameter, match=f"--crf 20: {codec} has one quality alone; .* --codec h264 or hevc"):
+        Output(codec, 20)
+
+
 def test_params_given_as_whole_numbers_name_the_same_job() -> None:
     assert Spec("x", MEDIA, STYLES, params=Params(style_weight=2)).job == (
         Spec("x", MEDIA, STYLES, params=Params(style_weight=2.0)).job

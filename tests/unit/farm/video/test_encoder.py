@@ -115,8 +115,9 @@ def test_plain_colours_come_back(tmp_path, codec):
     images = [np.full((64, 96, 3), colour, np.uint8) for colour in colours]
     clip = make_clip(tmp_path / "a.mp4", frames=4)
     index = video.index(clip.path)
-    film = tmp_path / f"film{Output(codec=codec).suffix}"
-    write_film(film, images, index, clip.path, Output(codec=codec, crf=4))
+    output = Output(codec=codec, crf=4) if codec is Codec.H264 else Output(codec=codec)
+    film = tmp_path / f"film{output.suffix}"
+    write_film(film, images, index, clip.path, output)
     for image, wanted in zip(video.decode(film, video.index(film), 0, 4), images, strict=True):
         assert np.abs(image.astype(int) - wanted).max() <= 5
 

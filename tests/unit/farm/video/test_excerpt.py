@@ -6,14 +6,13 @@ from contextlib import suppress
 from dataclasses import replace
 from fractions import Fraction
 from itertools import pairwise
-from pathlib import Path
 
 import av
 import numpy as np
 import pytest
 from awkward import CLIPS, NAMES, REAL_CLIPS
 from clips import make_clip, make_raw
-from films import film_of, packets_of, times_of
+from films import film_of, packets_of, times_ms, times_of
 
 from farm import shots, video
 from farm.contract.codec import from_json, to_json
@@ -21,15 +20,6 @@ from farm.contract.errors import InvalidClip
 from farm.contract.excerpt import Excerpt
 from farm.contract.spec import Codec
 from farm.video import timeline
-
-
-def times_ms(path: Path) -> list[int]:
-    """When each frame begins, as players count, by the packets alone."""
-    with av.open(str(path)) as container:
-        stream = container.streams.video[0]
-        found = sorted(packet.pts for packet in container.demux(stream) if packet.size and packet.pts is not None)
-        base, start_us = stream.time_base, container.start_time or 0
-    return [round((pts * base - Fraction(start_us, 1_000_000)) * 1000) for pts in found]
 
 
 @pytest.fixture
@@ -270,3 +260,37 @@ def test_what_is_said_of_a_clock_that_starts_late_is_not_said_of_a_part(tmp_path
     _, _, part = film_of(clip.path, tmp_path / "part", excerpt=Excerpt(200, 600))
     assert len(whole.notices) == 1
     assert part.notices == ()
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts", "avi"])
+def test_sound_long_after_a_part_is_not_read(tmp_path, monkeypatch, suffix):
+    """The film is the same, byte for byte."""
+    path = make_clip(tmp_path / f"a.{suffix}", frames=500, audio="aac" if suffix != "avi" else "mp3").path
+    excerpt, read, films = Excerpt(2000, 2400), {}, {}
+    for far in (False, True):
+        (tmp_path / str(far)).mkdir()
+        if far:
+            monkeypatch.setattr(timeline, "INTERLEAVED_US", 10**12)
+        film, index, info = film_of(path, tmp_path / str(far), excerpt=excerpt)
+        beats = []
+        assert video.index(path, excerpt=excerpt, on_beat=lambda beats=beats: beats.append(1)) == index
+        read[far], films[far] = len(beats), (index, info.notices, film.read_bytes())
+    assert films[False] == films[True]
+    assert read[False] < 0.85 * read[True]
+
+
+def test_titles_at_a_files_end_are_those_of_a_part_before_it(tmp_path, monkeypatch):
+    """Matroska may have them there; its sound alone says nothing of what comes after it."""
+    monkeypatch.setattr(timeline, "INTERLEAVED_US", 0)
+    mixed = make_clip(tmp_path / "a.mkv", frames=100, audio="libopus", subtitles=[(2.1, 2.3, "here"), (3.0, 3.2, "no")])
+    path = tmp_path / "late titles.mkv"
+    with av.open(str(mixed.path)) as source, av.open(str(path), "w") as target:
+        streams = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in source.streams}
+        read = [packet for packet in source.demux() if packet.dts is not None]
+        for packet in sorted(read, key=lambda packet: packet.stream.type == "subtitle"):
+            packet.stream = streams[packet.stream.index]
+            target.mux_one(packet)
+    film, _, _ = film_of(path, tmp_path, Codec.FFV1, excerpt=Excerpt(2000, 2400))
+    assert [(float(at), data) for at, data in packets_of(film, "subtitle")] == [
+        (pytest.approx(0.1, abs=0.002), b"here")
+    ]
