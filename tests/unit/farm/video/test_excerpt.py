@@ -280,9 +280,9 @@ def test_sound_long_after_a_part_is_not_read(tmp_path, monkeypatch, suffix):
 
 
 def test_titles_at_a_files_end_are_those_of_a_part_before_it(tmp_path, monkeypatch):
-    """Matroska may have them there; its sound alone says nothing of what comes after it."""
+    """Matroska may have them there: sound alone does not say that what comes later is not in the part."""
     monkeypatch.setattr(timeline, "INTERLEAVED_US", 0)
-    mixed = make_clip(tmp_path / "a.mkv", frames=100, audio="libopus", subtitles=[(2.1, 2.3, "here"), (3.0, 3.2, "no")])
+    mixed = make_clip(tmp_path / "a.mkv", frames=400, audio="libopus", subtitles=[(2.1, 2.3, "here"), (3.0, 3.2, "no")])
     path = tmp_path / "late titles.mkv"
     with av.open(str(mixed.path)) as source, av.open(str(path), "w") as target:
         streams = {stream.index: target.add_stream_from_template(stream, opaque=True) for stream in source.streams}
