@@ -198,6 +198,14 @@ class Job:
         beat = (lambda count: on_progress(count, plan.frame_count)) if on_progress else (lambda _count: None)
         return make_film(self, plan, index, output, target, beat, on_source)
 
+    @property
+    def has_frames(self) -> bool:
+        """Whether the frames of a job that is done are there still."""
+        from farm.frames import FinalFrames
+
+        plan = self._plan()
+        return plan is not None and self.farm.store.head(FinalFrames(self.name, plan).key(0)) is not None
+
     def frame(self, number: int) -> NDArray[np.uint8]:
         """A frame of the film as it was painted, `(H, W, 3) uint8 sRGB`; InvalidInput where it has none of that number.
 
@@ -319,12 +327,11 @@ class Job:
 
     def _plan_with_frames(self) -> Plan:
         """The plan of a finished job that has its frames still."""
-        from farm.frames import FinalFrames
         from farm.preview import frames_removed
 
         self._require_film(keys.output(self.name, "report.json"))
         plan = self._plan()
-        if plan is None or self.farm.store.head(FinalFrames(self.name, plan).key(0)) is None:
+        if plan is None or not self.has_frames:
             raise frames_removed(self.name)
         return plan
 

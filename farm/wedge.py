@@ -78,7 +78,7 @@ class Wedge:
         """Every variation as a job; one that was stopped or has failed before goes on. Errors as of `Farm.submit`."""
         return [self._submit(farm, item, priority) for item in self.variations]
 
-    def _submit(self, farm: Farm, item: Variation, priority: Priority | None) -> Job:
+    def _submit(self, farm: Farm, item: Variation, priority: Priority | None, *, again: bool = False) -> Job:
         job = farm.submit(
             self.clip,
             item.styles,
@@ -87,9 +87,13 @@ class Wedge:
             to_s=(self.at_ms + 1) / 1000,
             params=item.params,
             priority=priority,
+            again=again,
         )
-        if job.status().state in (JobState.FAILED, JobState.CANCELED, JobState.PAUSED):
+        state = job.status().state
+        if state in (JobState.FAILED, JobState.CANCELED, JobState.PAUSED):
             job.resume()
+        if state is JobState.SUCCEEDED and not job.has_frames:  # `farm gc --frames` was run since
+            return self._submit(farm, item, priority, again=True)
         return job
 
     def picture(self, jobs: Sequence[Job]) -> sheet.Image:

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import cv2
+import numpy as np
 import pytest
 from clips import make_clip
+from numpy.typing import NDArray
 from painted_job import memory_farm
 
-from farm import styles
+from farm import styles, video
 from farm.cli.wedge import axis_of
 from farm.client import Farm
-from farm.contract.errors import FarmError, InvalidInput, InvalidParameter, JobFailed
-from farm.contract.messages import Priority
+from farm.contract import keys
+from farm.contract.codec import sha256_hex, to_json
+from farm.contract.errors import InvalidInput, InvalidParameter, JobFailed
+from farm.contract.messages import FrameRecord, Manifest, Priority, Stage
 from farm.contract.params import Color, Params
 from farm.contract.states import JobState
+from farm.frames import FinalFrames
+from farm.job import Job
+from farm.plan import make_plan
+from farm.png import png_bytes
 from farm.wedge import Axis, Wedge, wait, wedge_of
 
 SWIRL = (("swirl", 1.0),)
@@ -100,14 +110,23 @@ class QuietFarm(Farm):
 
 
 @pytest.fixture
+def clip(tmp_path: Path) -> Path:
+    (tmp_path / "oil.png").write_bytes(png_bytes(np.zeros((32, 32, 3), np.uint8)))
+    return make_clip(tmp_path / "clip.mp4", frames=20).path
+
+
+def wedge_at_400_ms(clip: Path, *axes: Axis) -> Wedge:
+    return wedge_of(clip, 400, axes, ((str(clip.with_name("oil.png")), 1.0),), size_px=64)
+
+
+@pytest.fixture
 def farm(tmp_path: Path) -> Farm:
     quiet = memory_farm(tmp_path)
     return QuietFarm(quiet.settings, quiet.store, quiet.ledger)
 
 
-def test_each_picture_is_a_job_of_its_own_and_the_same_again_is_the_same_jobs(farm: Farm, tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", frames=20).path
-    found = wedge_of(clip, 400, [Axis("steps", (1, 2))], SWIRL, size_px=64)
+def test_each_picture_is_a_job_of_its_own_and_the_same_again_is_the_same_jobs(farm: Farm, clip: Path) -> None:
+    found = wedge_at_400_ms(clip, Axis("steps", (1, 2)))
     jobs = found.submit(farm, Priority.HIGH)
     assert len({job.name for job in jobs}) == 2
     assert [job.spec.params.steps for job in jobs] == [1, 2]
@@ -120,25 +139,78 @@ def test_each_picture_is_a_job_of_its_own_and_the_same_again_is_the_same_jobs(fa
     assert [job.status().state for job in again] == [JobState.SUBMITTED] * 2
 
 
-def test_one_that_fails_leaves_the_others(farm: Farm, tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", frames=20).path
-    found = wedge_of(clip, 400, [Axis("steps", (1, 2, 3))], SWIRL, size_px=64)
+def paint(farm: Farm, job: Job, level: int) -> None:
+    """What workers and coordinator leave of a job of one frame, all of it grey."""
+    spec, path = job.spec, farm.settings.home / "clip.mp4"
+    index = video.index(path, excerpt=spec.excerpt)
+    plan = make_plan(index.frame_count, (64, 42), [], spec.chunk_frames, spec.params.blend_frames, index.sha256)
+    stored, png = FinalFrames(job.name, plan).stored(0), png_bytes(np.full((42, 64, 3), level, np.uint8))
+    records = (FrameRecord(0, sha256_hex(png), {}),)
+    manifest = Manifest(job.name, Stage.STYLIZE, 0, 1, "worker", "CPU", 1.0, 2.0, records)
+    for key, data in (
+        (keys.plan(job.name), to_json(plan)),
+        (keys.index(job.name), to_json(index)),
+        (keys.frame(job.name, stored), png),
+        (keys.manifest(job.name, stored.maker), to_json(manifest)),
+        (keys.output(job.name, "report.json"), b"{}"),
+    ):
+        farm.store.put(key, data)
+    for state in (JobState.PLANNING, JobState.RENDERING, JobState.ASSEMBLING, JobState.SUCCEEDED):
+        farm.ledger.move_job(job.name, state)
+
+
+def levels_of(picture: NDArray[np.uint8], among: Sequence[int]) -> list[list[int]]:
+    """The grey cells of a sheet, row by row."""
+    places = {}
+    for level in among:
+        cell = (picture == level).all(axis=2)
+        ys, xs = np.flatnonzero(cell.sum(axis=1) > 200), np.flatnonzero(cell.sum(axis=0) > 100)
+        if len(ys):
+            places[level] = int(ys[0]), int(xs[0])
+    rows = sorted({y for y, _ in places.values()})
+    return [sorted((level for level in places if places[level][0] == y), key=lambda at: places[at][1]) for y in rows]
+
+
+def test_one_that_fails_leaves_the_others(farm: Farm, clip: Path) -> None:
+    found = wedge_at_400_ms(clip, Axis("steps", (1, 2, 3)))
     jobs, seen = found.submit(farm), []
-    ends = (JobState.PLANNING, JobState.RENDERING, JobState.ASSEMBLING, JobState.SUCCEEDED)
-    for job in (jobs[0], jobs[2]):
-        for state in ends:
-            farm.ledger.move_job(job.name, state)
+    paint(farm, jobs[0], 90)
+    paint(farm, jobs[2], 150)
     farm.ledger.move_job(jobs[1].name, JobState.FAILED, error="no memory")
     failed = wait(jobs, lambda status, done: seen.append((status.job, done)))
     assert [error.job for error in failed] == [jobs[1].name]
     assert seen == [(jobs[0].name, 1.0), (jobs[1].name, 1.0), (jobs[2].name, 3.0)]
-    with pytest.raises(FarmError, match=r"is not done"):
-        found.picture(jobs)  # those that succeeded are asked for
+    picture = found.picture(jobs)
+    assert levels_of(picture, [90, 120, 150]) == [[90, 150]]
+    index = video.index(clip, excerpt=jobs[0].spec.excerpt)
+    source = next(video.decode(clip, index, 0, 1, (64, 42)))
+    shown = cv2.resize(source, (240, 158), interpolation=cv2.INTER_CUBIC)
+    assert cv2.matchTemplate(picture, shown, cv2.TM_SQDIFF_NORMED).min() < 1e-4
 
 
-def test_where_nothing_was_painted_there_is_no_picture(farm: Farm, tmp_path: Path) -> None:
-    clip = make_clip(tmp_path / "clip.mp4", frames=20).path
-    found = wedge_of(clip, 400, [Axis("steps", (1, 2))], SWIRL, size_px=64)
+def test_two_axes_are_rows_and_columns(farm: Farm, clip: Path) -> None:
+    found = wedge_at_400_ms(clip, Axis("seed", (1, 2, 3)), Axis("steps", (1, 2)))
+    jobs, levels = found.submit(farm), (90, 110, 130, 150, 170, 190)
+    for job, level in zip(jobs, levels, strict=True):
+        paint(farm, job, level)
+    assert levels_of(found.picture(jobs), levels) == [[90, 110], [130, 150], [170, 190]]
+
+
+def test_what_the_farm_no_longer_has_is_painted_again(farm: Farm, clip: Path) -> None:
+    found = wedge_at_400_ms(clip, Axis("steps", (1, 2)))
+    jobs = found.submit(farm)
+    for job in jobs:
+        paint(farm, job, 90)
+    farm.store.delete([keys.stylized(jobs[1].name, 0)])
+    again = found.submit(farm)
+    assert again[0].name == jobs[0].name
+    assert again[1].name != jobs[1].name
+    assert again[1].spec.params == jobs[1].spec.params
+    assert again[1].status().state is JobState.SUBMITTED
+
+
+def test_where_nothing_was_painted_there_is_no_picture(farm: Farm, clip: Path) -> None:
+    found = wedge_at_400_ms(clip, Axis("steps", (1, 2)))
     jobs = found.submit(farm)
     with pytest.raises(JobFailed, match=r"none of the 2 pictures was painted; `farm explain clip-"):
         found.picture(jobs)
