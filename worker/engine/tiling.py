@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 
 from worker.engine.backbones import Network
+from worker.engine.backbones.winograd import OUT, ConvReLU
 from worker.engine.losses import gram_matrix
 from worker.engine.pixels import SizeHW
 from worker.heap import hand_back
@@ -28,7 +29,7 @@ class Reach:
     """How a network's features lie on the picture."""
 
     strides: Mapping[str, int]  # px from one feature to the next, by tap
-    grid_px: int  # the coarsest tap's stride: a tile's edges lie on its multiples
+    grid_px: int  # a tile's edges lie on its multiples, which are multiples of the coarsest tap's stride
     halo_px: int  # a multiple of it: as far around a tile as any of its features sees
 
 
@@ -140,17 +141,20 @@ def summed(parts_by_tile: Iterable[list[Tensor]]) -> list[Tensor]:
 def reach(network: Network) -> Reach:
     """How a network of convolutions and poolings in a row reaches over the picture (Araujo et al. 2019).
 
-    Ways around a layer, as a residual's, reach no further than the way through it.
+    Ways around a layer, as a residual's, reach no further than the way through it. A layer that makes its features in
+    blocks rounds each by all that the block sees.
     """
-    before, after, stride = 0, 0, 1
-    strides = {}
-    for name, window in _windows(network):
-        before += window.padding * stride
-        after += (window.kernel - 1 - window.padding) * stride
+    windows = list(_windows(network))
+    strides, stride, grid = {}, 1, 1
+    for name, window in windows:
         stride *= window.stride
-        strides[name] = stride
-    halo = -(-max(before, after) // stride) * stride
-    return Reach({tap: strides[tap] for tap in (*network.style_taps, network.content_tap)}, stride, halo)
+        strides[name], grid = stride, math.lcm(grid, stride * window.block)
+    before, after = 0, 0  # beyond what lies under the features asked for, which begin and end at the grid
+    for _, window in reversed(windows):
+        before, after = (-(-each // window.block) * window.block * window.stride for each in (before, after))
+        before, after = before + window.padding, after + max(0, window.kernel - window.stride - window.padding)
+    halo = -(-max(before, after) // grid) * grid
+    return Reach({tap: strides[tap] for tap in (*network.style_taps, network.content_tap)}, grid, halo)
 
 
 def tiles(size_hw: SizeHW, tile_px: int, reach: Reach) -> Iterator[Tile]:
@@ -176,15 +180,17 @@ class _Window(NamedTuple):
     kernel: int
     stride: int
     padding: int
+    block: int  # features that are made at once, along a side
 
 
 def _windows(network: Network) -> Iterator[tuple[str, _Window]]:
     """The convolutions and poolings of a network in order, each with the name of its stage."""
     for name, stage in zip(network.names, network.stages, strict=True):
+        block = OUT if isinstance(stage, ConvReLU) and stage.by_winograd else 1
         for layer in stage.modules():
             if isinstance(layer, nn.Conv2d | nn.AvgPool2d):
                 numbers = (getattr(layer, what) for what in ("kernel_size", "stride", "padding"))
-                yield name, _Window(*(int(each[0] if isinstance(each, tuple) else each) for each in numbers))
+                yield name, _Window(*(int(each[0] if isinstance(each, tuple) else each) for each in numbers), block)
 
 
 def _count(network: Network, tap: str, side_px: int) -> int:
