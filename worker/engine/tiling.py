@@ -190,7 +190,8 @@ def _windows(network: Network) -> Iterator[tuple[str, _Window]]:
         for layer in stage.modules():
             if isinstance(layer, nn.Conv2d | nn.AvgPool2d):
                 numbers = (getattr(layer, what) for what in ("kernel_size", "stride", "padding"))
-                yield name, _Window(*(int(each[0] if isinstance(each, tuple) else each) for each in numbers), block)
+                kernel, stride, padding = (int(each[0] if isinstance(each, tuple) else each) for each in numbers)
+                yield name, _Window(kernel, stride, padding, block)
 
 
 def _count(network: Network, tap: str, side_px: int) -> int:
