@@ -182,11 +182,15 @@ def _variation(style: Styles, params: Params, way: dict[str, Any]) -> Variation:
         raise InvalidParameter(f"--vary {min(unknown)}: it can't be varied; give one of {flags}", name="vary")
     changes = {name: value for name, value in way.items() if name != STYLE}
     captions = [
-        Path(str(value)).stem if name == STYLE else f"{known[name].flag.removeprefix('--')} {value}"
+        Path(str(value)).stem if name == STYLE else f"{known[name].flag.removeprefix('--')} {_shown(value)}"
         for name, value in way.items()
     ]
     styled = ((str(way[STYLE]), 1.0),) if STYLE in way else style
     return Variation(BESIDE.join(captions), styled, replace(params, **changes))
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else f"{value}"
 
 
 def _succeeded(job: Job) -> bool:

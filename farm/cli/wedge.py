@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Sequence
 from contextlib import suppress
@@ -16,7 +17,7 @@ from farm.cli.output import put_json, put_table
 from farm.cli.render import some_farm
 from farm.cli.request import CHUNK, CODEC, CRF, AsJson, Clip, Size, check_files, check_picture, request_from
 from farm.cli.submit import priority_of
-from farm.cli.terminal import say, warn
+from farm.cli.terminal import is_terminal, say, warn
 from farm.contract.errors import FarmError, InvalidParameter, JobFailed
 from farm.contract.excerpt import milliseconds
 from farm.contract.messages import Priority
@@ -95,7 +96,7 @@ def wedge(
     if as_json:
         put_json({"wedge": output, "at_s": wanted.at_ms / 1000, "jobs": [{"job": n, "caption": c} for n, c in rows]})
     else:
-        put_table(("JOB", ""), rows)
+        put_table(("JOB", "LOOK"), rows)
         say(f"wedge: {output}")
     for error in failed[1:]:
         warn(error.message)
@@ -134,9 +135,10 @@ def _checked(
     wanted = wedge_of(clip, 0, [axis_of(text) for text in vary], request.styles, params, request.size_px)
     check_files(replace(request, styles=wanted.all_styles))
     settings = Settings.load()
-    load_styles(wanted.all_styles, settings)
+    begins_ms = sandbox.frame_shown(clip, settings, at_ms)
     sandbox.check_clip(clip, settings, request.size_px)
-    return replace(wanted, at_ms=sandbox.frame_shown(clip, settings, at_ms))
+    load_styles(wanted.all_styles, settings)
+    return replace(wanted, at_ms=begins_ms)
 
 
 def _paint(farm: Farm, wanted: Wedge, priority: Priority | None) -> tuple[list[Job], list[JobFailed]]:
@@ -146,13 +148,17 @@ def _paint(farm: Farm, wanted: Wedge, priority: Priority | None) -> tuple[list[J
     from farm.wedge import wait
 
     jobs = wanted.submit(farm, priority)
-    vigil = Vigil(warn)
+    vigil, told = Vigil(warn), 0
     try:
         with Transfer("painting", "pictures") as bar:
 
             def see(status: JobStatus, done: float) -> None:
+                nonlocal told
                 vigil.see(status, time.monotonic())
                 bar.show(done, len(jobs))
+                if int(done) > told and not is_terminal(sys.stderr):
+                    told = int(done)
+                    say(f"{told} of {len(jobs)} pictures painted")
 
             failed = wait(jobs, see, lambda error: warn(f"{error.message}; trying again"))
     except (KeyboardInterrupt, SystemExit):

@@ -45,7 +45,7 @@ def test_without_an_axis_it_is_painted_in_all_built_in_styles() -> None:
 def test_of_two_axes_every_value_meets_every_other() -> None:
     found = wedge(Axis("style", ("swirl", "pictures/My Oil.jpg")), Axis("style_weight", (0.5, 1.0, 2.0)))
     assert [item.caption for item in found.variations] == [
-        f"{name}  ·  style-weight {weight}" for name in ("swirl", "My Oil") for weight in (0.5, 1.0, 2.0)
+        f"{name}  ·  style-weight {weight}" for name in ("swirl", "My Oil") for weight in ("0.5", "1", "2")
     ]
     assert [item.params.style_weight for item in found.variations] == [0.5, 1.0, 2.0] * 2
     assert found.all_styles == (("swirl", 1.0), ("pictures/My Oil.jpg", 1.0))
