@@ -2,7 +2,7 @@
 spent on it.
 
     wedge = wedge_of("clip.mp4", 83_500, [Axis("style", ("swirl", "ember")), Axis("style_weight", (0.5, 1.0))])
-    jobs = wedge.submit(farm)
+    jobs = list(wedge.submit(farm))
     wait(jobs)
     picture = wedge.picture(jobs)
 
@@ -12,7 +12,7 @@ Every way is a job of its own, of that one frame: workers paint them side by sid
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -74,9 +74,12 @@ class Wedge:
         """Every style in it, once."""
         return tuple(dict.fromkeys(pair for item in self.variations for pair in item.styles))
 
-    def submit(self, farm: Farm, priority: Priority | None = None) -> list[Job]:
-        """Every variation as a job; one that was stopped or has failed before goes on. Errors as of `Farm.submit`."""
-        return [self._submit(farm, item, priority) for item in self.variations]
+    def submit(self, farm: Farm, priority: Priority | None = None) -> Iterator[Job]:
+        """Every variation as a job, each submitted when it is asked for; one that was stopped or has failed before goes
+        on. Errors as of `Farm.submit`.
+        """
+        for item in self.variations:
+            yield self._submit(farm, item, priority)
 
     def _submit(self, farm: Farm, item: Variation, priority: Priority | None, *, again: bool = False) -> Job:
         job = farm.submit(

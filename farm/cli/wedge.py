@@ -83,6 +83,8 @@ def wedge(
     Each is a job of its own. Uses the farm that is configured; where none is, starts one on this machine and ends it
     after.
     """
+    from farm.settings import Settings
+
     check_picture(output)
     wanted_priority = priority_of(priority)
     wanted = _checked(clip, vary or [], style or [], at, params, size)
@@ -96,7 +98,8 @@ def wedge(
     if as_json:
         put_json({"wedge": output, "at_s": wanted.at_ms / 1000, "jobs": [{"job": n, "caption": c} for n, c in rows]})
     else:
-        put_table(("JOB", "LOOK"), rows)
+        if Settings.load().configured:  # else the farm is gone, and its jobs with it
+            put_table(("JOB", "LOOK"), rows)
         say(f"wedge: {output}")
     for error in failed[1:]:
         warn(error.message)
@@ -147,9 +150,11 @@ def _paint(farm: Farm, wanted: Wedge, priority: Priority | None) -> tuple[list[J
     from farm.cli.transfer import Transfer
     from farm.wedge import wait
 
-    jobs = wanted.submit(farm, priority)
+    jobs: list[Job] = []
     vigil, told = Vigil(warn), 0
     try:
+        for job in wanted.submit(farm, priority):
+            jobs.append(job)
         with Transfer("painting", "pictures") as bar:
 
             def see(status: JobStatus, done: float) -> None:

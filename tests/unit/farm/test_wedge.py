@@ -127,14 +127,14 @@ def farm(tmp_path: Path) -> Farm:
 
 def test_each_picture_is_a_job_of_its_own_and_the_same_again_is_the_same_jobs(farm: Farm, clip: Path) -> None:
     found = wedge_at_400_ms(clip, Axis("steps", (1, 2)))
-    jobs = found.submit(farm, Priority.HIGH)
+    jobs = list(found.submit(farm, Priority.HIGH))
     assert len({job.name for job in jobs}) == 2
     assert [job.spec.params.steps for job in jobs] == [1, 2]
     assert {str(job.spec.excerpt) for job in jobs} == {"0:00.4 to 0:00.401"}
     assert {job.spec.size_px for job in jobs} == {64}
     jobs[0].cancel()
     farm.ledger.move_job(jobs[0].name, JobState.CANCELED)
-    again = found.submit(farm)
+    again = list(found.submit(farm))
     assert [job.name for job in again] == [job.name for job in jobs]
     assert [job.status().state for job in again] == [JobState.SUBMITTED] * 2
 
@@ -173,7 +173,7 @@ def levels_of(picture: NDArray[np.uint8], among: Sequence[int]) -> list[list[int
 
 def test_one_that_fails_leaves_the_others(farm: Farm, clip: Path) -> None:
     found = wedge_at_400_ms(clip, Axis("steps", (1, 2, 3)))
-    jobs, seen = found.submit(farm), []
+    jobs, seen = list(found.submit(farm)), []
     paint(farm, jobs[0], 90)
     paint(farm, jobs[2], 150)
     farm.ledger.move_job(jobs[1].name, JobState.FAILED, error="no memory")
@@ -190,7 +190,7 @@ def test_one_that_fails_leaves_the_others(farm: Farm, clip: Path) -> None:
 
 def test_two_axes_are_rows_and_columns(farm: Farm, clip: Path) -> None:
     found = wedge_at_400_ms(clip, Axis("seed", (1, 2, 3)), Axis("steps", (1, 2)))
-    jobs, levels = found.submit(farm), (90, 110, 130, 150, 170, 190)
+    jobs, levels = list(found.submit(farm)), (90, 110, 130, 150, 170, 190)
     for job, level in zip(jobs, levels, strict=True):
         paint(farm, job, level)
     assert levels_of(found.picture(jobs), levels) == [[90, 110], [130, 150], [170, 190]]
@@ -198,11 +198,11 @@ def test_two_axes_are_rows_and_columns(farm: Farm, clip: Path) -> None:
 
 def test_what_the_farm_no_longer_has_is_painted_again(farm: Farm, clip: Path) -> None:
     found = wedge_at_400_ms(clip, Axis("steps", (1, 2)))
-    jobs = found.submit(farm)
+    jobs = list(found.submit(farm))
     for job in jobs:
         paint(farm, job, 90)
     farm.store.delete([keys.stylized(jobs[1].name, 0)])
-    again = found.submit(farm)
+    again = list(found.submit(farm))
     assert again[0].name == jobs[0].name
     assert again[1].name != jobs[1].name
     assert again[1].spec.params == jobs[1].spec.params
@@ -211,6 +211,6 @@ def test_what_the_farm_no_longer_has_is_painted_again(farm: Farm, clip: Path) ->
 
 def test_where_nothing_was_painted_there_is_no_picture(farm: Farm, clip: Path) -> None:
     found = wedge_at_400_ms(clip, Axis("steps", (1, 2)))
-    jobs = found.submit(farm)
+    jobs = list(found.submit(farm))
     with pytest.raises(JobFailed, match=r"none of the 2 pictures was painted; `farm explain clip-"):
         found.picture(jobs)
