@@ -13,7 +13,9 @@ shown in one strip.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import statistics
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -132,7 +134,7 @@ def race(
     found.pictures |= {(PLAIN, "source"): contents[-1], (PLAIN, f"style, {STYLE}"): style}
     context = multiprocessing.get_context("spawn")
     with (
-        ProcessPoolExecutor(1, context, _limit_threads, (torch.get_num_threads(),)) as alone,
+        ProcessPoolExecutor(1, context, _begin, (torch.get_num_threads(),)) as alone,
         ExitStack() as open_networks,
     ):
         networks = {
@@ -180,8 +182,16 @@ def _round(
         yield f"plain, {optimizer}", alone.submit(_plain_step_ms, optimizer, size_hw, device).result()
 
 
-def _limit_threads(threads: int) -> None:
+def _begin(threads: int) -> None:
+    """In the process of its own: as many threads, and an end with its parent, however that ends."""
     torch.set_num_threads(threads)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+
+
+def _end_with_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        parent.join()
+        os._exit(1)
 
 
 def _plain_step_ms(optimizer: str, size_hw: tuple[int, int], device: str) -> float:
