@@ -13,6 +13,7 @@ import typer
 from farm.cli.flags import value_of
 from farm.contract.errors import InvalidInput, InvalidParameter
 from farm.contract.excerpt import Excerpt, excerpt_of
+from farm.contract.messages import Priority
 from farm.contract.params import Params
 from farm.contract.spec import DEFAULT_CRF, MAX_CRF, Codec, Media, Output, Spec, Style
 from farm.plan import CHUNK_CHOICES
@@ -54,6 +55,12 @@ CodecName = Annotated[str, typer.Option("--codec", metavar="|".join(Codec), help
 Crf = Annotated[
     str,
     typer.Option("--crf", metavar=f"0…{MAX_CRF}", help="Quality of h264 and hevc alone, 0 (best) to 51."),
+]
+PriorityName = Annotated[
+    str | None,
+    typer.Option(
+        "--priority", metavar="|".join(Priority), help="Whose tasks go first. (default: normal)", show_default=False
+    ),
 ]
 Again = Annotated[bool, typer.Option("--again", help="Paint anew, also where the same was submitted before.")]
 AsJson = Annotated[bool, typer.Option("--json", help="Data as JSON on stdout.")]

@@ -20,6 +20,7 @@ from farm.cli.request import (
     CodecName,
     Crf,
     From,
+    PriorityName,
     Request,
     Size,
     Styles,
@@ -57,12 +58,7 @@ def submit(
             "--output", "-o", metavar="FILE", help="Wait for the film, and write it here.", show_default=False
         ),
     ] = None,
-    priority: Annotated[
-        str | None,
-        typer.Option(
-            "--priority", metavar="|".join(Priority), help="Whose tasks go first. (default: normal)", show_default=False
-        ),
-    ] = None,
+    priority: PriorityName = None,
     hold: Annotated[bool, typer.Option("--hold", help="Only hand it over: `farm resume JOB` lets it begin.")] = False,
     watch: Annotated[bool, typer.Option("--watch", "-w", help="Follow the job to its end.")] = False,
     as_json: AsJson = False,

@@ -15,7 +15,18 @@ import typer
 from farm.cli.flags import value_of, with_painting
 from farm.cli.output import put_json, put_table
 from farm.cli.render import some_farm
-from farm.cli.request import CHUNK, CODEC, CRF, AsJson, Clip, Size, check_files, check_picture, request_from
+from farm.cli.request import (
+    CHUNK,
+    CODEC,
+    CRF,
+    AsJson,
+    Clip,
+    PriorityName,
+    Size,
+    check_files,
+    check_picture,
+    request_from,
+)  # fmt: skip
 from farm.cli.submit import priority_of
 from farm.cli.terminal import is_terminal, say, warn
 from farm.contract.errors import FarmError, InvalidParameter, JobFailed
@@ -67,12 +78,7 @@ def wedge(
         ),
     ] = None,
     size: Size = None,
-    priority: Annotated[
-        str | None,
-        typer.Option(
-            "--priority", metavar="|".join(Priority), help="Whose tasks go first. (default: normal)", show_default=False
-        ),
-    ] = None,
+    priority: PriorityName = None,
     as_json: AsJson = False,
     params: Params,
 ) -> None:
@@ -118,10 +124,11 @@ def axis_of(text: str) -> Axis:
             f"--vary {text}: give a flag and its values, as in --vary style-weight=0.5,1,2", name="vary", value=text
         )
     texts = [values] if name == STYLE and Path(values).exists() else [value.strip() for value in values.split(",")]
-    if "" in texts or len(set(texts)) < len(texts):
-        raise InvalidParameter(f"--vary {text}: give each value once, and none that is empty", name="vary", value=text)
     kinds = {doc.name: doc.type for doc in describe()}
-    return Axis(name, tuple(value_of(kinds.get(name, str), value) for value in texts))
+    found = tuple(value_of(kinds.get(name, str), value) for value in texts)
+    if "" in texts or len(set(found)) < len(found):
+        raise InvalidParameter(f"--vary {text}: give each value once, and none that is empty", name="vary", value=text)
+    return Axis(name, found)
 
 
 def _checked(

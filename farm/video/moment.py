@@ -23,17 +23,16 @@ def frame_shown(path: Path | str, at_ms: int | None, *, limits: Limits = LIMITS,
     wanted_ms = round(500 * probe(path, limits=limits).duration_s) if at_ms is None else at_ms
     with reading(path, limits) as (container, stream):
         clock, has_clock = Wanted(None, container, time_base(stream)), container.start_time is not None
-    begins_ms, ends_ms = 0, 0
-    for start_ms in sorted({max(0, wanted_ms - LOOK_BACK_MS) if has_clock else 0, 0}, reverse=True):
-        try:
-            found = index(path, excerpt=Excerpt(start_ms, wanted_ms + 1), limits=limits, on_beat=on_beat)
-        except InvalidClip:
-            if start_ms == 0:
-                raise
-            continue
-        clock.at_ms(found.pts[0])  # where the file names no beginning, it is the first frame's
-        begins_ms, ends_ms = clock.at_ms(found.pts[-1]), clock.at_ms(found.pts[-1] + found.last_duration)
-        break
+    near_ms = max(0, wanted_ms - LOOK_BACK_MS) if has_clock else 0
+    try:
+        found = index(path, excerpt=Excerpt(near_ms, wanted_ms + 1), limits=limits, on_beat=on_beat)
+    except InvalidClip:
+        if near_ms == 0:
+            raise
+        found = index(path, excerpt=Excerpt(0, wanted_ms + 1), limits=limits, on_beat=on_beat)
+    clock.at_ms(found.pts[0])  # where the file names no beginning, it is the first frame's
+    begins_ms, ends_ms = clock.at_ms(found.pts[-1]), clock.at_ms(found.pts[-1] + found.last_duration)
     if at_ms is not None and at_ms >= ends_ms:
-        raise InvalidClip(f"{path} ends at {time_text(ends_ms)}, before {time_text(at_ms)}; give another --at")
+        why = f"{path} ends at {time_text(ends_ms)}, before {time_text(at_ms)}; give another --at"
+        raise InvalidClip(why, path=str(path))
     return begins_ms

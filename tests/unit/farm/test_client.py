@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 from clips import make_clip
+from painted_job import QuietFarm
 
 from farm import sandbox
 from farm.client import Farm
@@ -33,13 +34,6 @@ class ExportedStore(MemoryStore):
     ) -> PutResult:
         self.before(path)
         return super().put_file_once(key, path, sha256, on_progress)
-
-
-class QuietFarm(Farm):
-    """No coordinator hears of its jobs."""
-
-    def advance(self, job: str) -> None:
-        assert self.ledger.job(job) is not None
 
 
 @pytest.fixture

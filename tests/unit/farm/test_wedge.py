@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from clips import make_clip
 from numpy.typing import NDArray
-from painted_job import memory_farm
+from painted_job import QuietFarm, memory_farm
 
 from farm import styles, video
 from farm.cli.wedge import axis_of
@@ -90,7 +90,7 @@ def test_an_axis_is_a_flag_and_its_values(text: str, axis: Axis) -> None:
     assert axis_of(text) == axis
 
 
-@pytest.mark.parametrize("text", ["", "steps", "steps=", "steps=1,,2", "steps=1,1", "steps=1,"])
+@pytest.mark.parametrize("text", ["", "steps", "steps=", "steps=1,,2", "steps=1,1", "steps=1,", "style-weight=1,1.0"])
 def test_an_axis_without_clear_values_is_refused(text: str) -> None:
     with pytest.raises(InvalidParameter, match=r"--vary .*; ?|: give"):
         axis_of(text)
@@ -100,13 +100,6 @@ def test_a_style_whose_name_has_commas_is_one_value(tmp_path: Path) -> None:
     picture = tmp_path / "oil, on wood.png"
     picture.touch()
     assert axis_of(f"style={picture}") == Axis("style", (str(picture),))
-
-
-class QuietFarm(Farm):
-    """No coordinator hears of its jobs."""
-
-    def advance(self, job: str) -> None:
-        assert self.ledger.job(job) is not None
 
 
 @pytest.fixture
