@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from worker.engine.backbones import Network
+from worker.engine.backbones.winograd import ConvReLU
 from worker.engine.pixels import SizeHW
 from worker.engine.tiling import reach, tiles
 
@@ -102,7 +103,8 @@ class Memory:
     def _affordable_px(self, network: Network, pixels: int) -> float:
         if self._limit_bytes is None:
             return math.inf
-        return max(0.0, self._limit_bytes - PICTURE_BYTES_PX * pixels) / step_bytes_px(network)
+        fixed = PICTURE_BYTES_PX * pixels + _kernels_bytes(network)
+        return max(0.0, self._limit_bytes - fixed) / step_bytes_px(network)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
@@ -116,7 +118,12 @@ def planned_bytes(network: Network, size_hw: SizeHW, tile_px: int | None) -> flo
     """Bytes that a step is planned to take on a picture that the network sees in that size; `tile_px` None: whole."""
     pixels = size_hw[0] * size_hw[1]
     seen = pixels if tile_px is None else _largest_px(network, size_hw, tile_px)
-    return PICTURE_BYTES_PX * pixels + step_bytes_px(network) * seen
+    return PICTURE_BYTES_PX * pixels + _kernels_bytes(network) + step_bytes_px(network) * seen
+
+
+def _kernels_bytes(network: Network) -> int:
+    """What a network makes of its weights at its first step, and keeps."""
+    return sum(layer.kernels_bytes for layer in network.modules() if isinstance(layer, ConvReLU))
 
 
 @lru_cache(maxsize=8)

@@ -78,6 +78,11 @@ class ConvReLU(nn.Module):
         weight = self.conv.weight
         return self._blocks and weight.device.type == "cpu" and weight.dtype == torch.float32
 
+    @property
+    def kernels_bytes(self) -> int:
+        """Bytes of its transformed kernels, both ways; made when they are first wanted."""
+        return 2 * PLACES // 9 * self.conv.weight.nbytes if self.by_winograd else 0
+
     @cached_property
     def kernels(self) -> Tensor:
         """`(36, C, C')`: the transformed kernels, for the way there."""

@@ -88,4 +88,6 @@ def test_kernels_are_transformed_once_and_only_where_they_are_wanted() -> None:
     assert of.kernels is of.kernels
     assert torch.equal(of.kernels, transformed(of.conv.weight))
     assert of.kernels.shape == (36, 24, 40)
+    assert of.kernels.nbytes + of.kernels_back.nbytes == of.kernels_bytes
+    assert layer(blocks=False).kernels_bytes == 0
     assert set(of.state_dict()) == {"conv.weight", "conv.bias"}
