@@ -26,15 +26,16 @@ from farm.contract.params import Backbone, Params
 from farm.settings import Settings
 from worker.device import low_backbones
 from worker.engine.losses import framed_size
-from worker.engine.memory import PICTURE_BYTES_PX, Memory, planned_bytes, step_bytes_px
+from worker.engine.memory import Memory, always_bytes, planned_bytes
 from worker.engine.objective import Objective
 from worker.engine.pixels import image_from_frame, tensor_from_image
 from worker.engine.style import StyleTargets
-from worker.heap import keep_freed
+from worker.heap import hand_back, keep_freed
 
 SIZE_HW = (540, 960)
+SEEN_HW = framed_size(torch.empty((1, 3, *SIZE_HW)))
 SHARES = (1.0, 0.5, 0.25)
-"""Of what a step takes on the whole picture; 1 is no limit."""
+"""Of what a step takes on the whole picture beside what it always does; 1 is no limit."""
 ROW_LIMIT_S = 600.0
 MIB = 1 << 20
 
@@ -46,7 +47,7 @@ class Row:
     backbone: Backbone
     bfloat16: bool  # as a worker has it where the CPU has units for that
     limit_bytes: int  # 0: none
-    tile_px: int | None
+    tiles: str  # `whole`, or the longest side of a tile and the last stage that sees tiles
     planned_bytes: int
     peak_bytes: int
     step_s: float
@@ -64,8 +65,8 @@ def rows(say: Callable[[str], None]) -> list[list[Row]]:
     networks = [(item, False) for item in Backbone] + [(item, True) for item in Backbone if item in low]
     for backbone, bfloat16 in networks:
         with network_of(backbone, "cpu", bfloat16=bfloat16) as network:
-            whole_bytes = step_bytes_px(network) * SIZE_HW[0] * SIZE_HW[1]
-        limits = [0 if share == 1 else int(share * whole_bytes) + _fixed_bytes() for share in SHARES]
+            always, whole = always_bytes(network, SEEN_HW), planned_bytes(network, SEEN_HW, None)
+        limits = [0 if share == 1 else int(always + share * (whole - always)) for share in SHARES]
         found.append([_measured(backbone, bfloat16, limit) for limit in limits])
         for row in found[-1]:
             say(", ".join(_cells(row, found[-1][0])))
@@ -74,14 +75,15 @@ def rows(say: Callable[[str], None]) -> list[list[Row]]:
 
 def page(found: Sequence[Sequence[Row]], head: str) -> str:
     """The Markdown page."""
-    sizes = ("limit, MiB", "tiles, px", "planned, MiB", "peak, MiB")
+    sizes = ("limit, MiB", "tiles", "planned, MiB", "peak, MiB")
     header = ("backbone", *sizes, "step over the whole's", "gradient's difference")
     lines = [_cells(row, group[0]) for group in found for row in group]
     height, width = SIZE_HW
     return "\n".join([
         "# Memory", "", f"{head} One step at {width}×{height}; `python -m bench memory` writes this page.", "",
         *verdict_table(bars(found)), "", *table(header, lines), "",
-        "Planned: what `worker/engine/memory.py` counts on for these tiles; a limit that the smallest can't keep is",
+        "Tiles: their longest side, and the last stage of the network that sees them; those behind it see the whole.",
+        "Planned: what `worker/engine/memory.py` counts on for that; a limit that the smallest can't keep is",
         "exceeded, with a warning. Peak: what the process held at its most over what it held before the step.",
         "Difference: the largest of any pixel's gradient, over the largest gradient of the whole.", "",
     ])  # fmt: skip
@@ -90,14 +92,10 @@ def page(found: Sequence[Sequence[Row]], head: str) -> str:
 def bars(found: Sequence[Sequence[Row]]) -> list[Bar]:
     """What is asked."""
     limited = [(row, group[0]) for group in found for row in group[1:]]
-    apart = {f"{row.name}, {row.tile_px} px": _difference(row, whole) for row, whole in limited if not row.bfloat16}
-    planned = {
-        f"{row.name}, {'whole' if row.tile_px is None else f'{row.tile_px} px'}": row.peak_bytes / row.planned_bytes
-        for group in found
-        for row in group
-    }
+    apart = {f"{row.name}, {row.tiles}": _difference(row, whole) for row, whole in limited if not row.bfloat16}
+    planned = {f"{row.name}, {row.tiles}": row.peak_bytes / row.planned_bytes for group in found for row in group}
     kept = {
-        f"{row.name}, {row.tile_px} px": row.peak_bytes / row.limit_bytes
+        f"{row.name}, {row.tiles}": row.peak_bytes / row.limit_bytes
         for row, _ in limited
         if row.planned_bytes <= row.limit_bytes
     }
@@ -125,28 +123,32 @@ def _one(backbone: Backbone, bfloat16: bool, limit_bytes: int, file: Path) -> No
     image = content.flip(3).contiguous().requires_grad_()
     memory = Memory(limit_bytes or None)
     with network_of(backbone, "cpu", bfloat16=bfloat16) as network:
+        before = _forgotten_peak_bytes()
         style = image_from_frame(styles.paint("swirl", 96, 72))
         targets = StyleTargets(network, [(style, 1.0)], device="cpu").at((72, 96))
-        step_bytes_px(network)
         objective = Objective(network, params, style_grams=targets, content_bchw=content, memory=memory)
-        before, began_s = _held_bytes(), time.perf_counter()
         objective.descend(image)
-        step_s, tile_px = time.perf_counter() - began_s, memory.tile_px(network, framed_size(content))
-        peak_bytes = _held_bytes() - before
-        planned = int(planned_bytes(network, framed_size(content), tile_px))
+        peak_bytes, began_s = _held_bytes("VmHWM") - before, time.perf_counter()
+        objective.descend(image)  # once more, without what is made once
+        step_s, tiling = time.perf_counter() - began_s, memory.tiling(network, SEEN_HW)
+        planned = int(planned_bytes(network, SEEN_HW, tiling))
+        tiles = "whole" if tiling is None else f"{tiling.tile_px} px to {network.names[tiling.stages - 1]}"
     assert image.grad is not None
     np.save(file, image.grad.numpy())
-    told = {"tile_px": tile_px, "planned_bytes": planned, "peak_bytes": peak_bytes, "step_s": step_s}
+    told = {"tiles": tiles, "planned_bytes": planned, "peak_bytes": peak_bytes, "step_s": step_s}
     print(json.dumps(told))
 
 
-def _fixed_bytes() -> int:
-    return PICTURE_BYTES_PX * SIZE_HW[0] * SIZE_HW[1]
+def _forgotten_peak_bytes() -> int:
+    """What this process holds; from here on the most it holds is counted anew."""
+    hand_back()
+    Path("/proc/self/clear_refs").write_text("5")
+    return _held_bytes("VmRSS")
 
 
-def _held_bytes() -> int:
-    """The most this process ever held."""
-    found = re.search(r"VmHWM:\s+(\d+) kB", Path("/proc/self/status").read_text())
+def _held_bytes(what: str) -> int:
+    """Of this process, as Linux calls it: VmRSS, now, or VmHWM, the most."""
+    found = re.search(rf"{what}:\s+(\d+) kB", Path("/proc/self/status").read_text())
     assert found is not None
     return 1024 * int(found[1])
 
@@ -160,7 +162,7 @@ def _cells(row: Row, whole: Row) -> tuple[str, ...]:
     return (
         row.name,
         f"{row.limit_bytes / MIB:.0f}" if limited else "none",
-        "whole" if row.tile_px is None else str(row.tile_px),
+        row.tiles,
         f"{row.planned_bytes / MIB:.0f}",
         f"{row.peak_bytes / MIB:.0f}",
         f"{row.step_s / whole.step_s:.2f}" if limited else "1",

@@ -34,43 +34,96 @@ def gram_matrix(features_bchw: Tensor) -> Tensor:
     return product / (features_bchw.shape[2] * features_bchw.shape[3])
 
 
+Part = tuple[slice, slice]
+"""Rows and columns of a feature, as they begin and end."""
+
+
+def gram_of_part(features_bchw: Tensor, part: Part) -> Tensor:
+    """`gram_matrix` of a part of the features, with nothing as large as they are beside their gradient."""
+    product: Tensor = _PartsProduct.apply(features_bchw, part)
+    return product / places_of(part)
+
+
+def places_of(part: Part) -> int:
+    """How many places it has."""
+    rows, columns = part
+    count: int = (rows.stop - rows.start) * (columns.stop - columns.start)
+    return count
+
+
 BLOCK_PLACES = 1 << 16
-"""Places of a bfloat16 feature that are widened at once: no second, wider copy of the whole is made."""
+"""Places of a feature that are widened, or cut out, at once: no second copy of the whole is made."""
 
 
 class _Product(torch.autograd.Function):
-    """`F Fᵀ` in float32 of `(B, C, H, W)` features; of bfloat16's, exact but for float32's rounding of the sums.
-
-    Its gradient is `(D + Dᵀ) F`, one product for autograd's two, in the features' type as all gradients of the network.
-    On a CPU both are 1×1 convolutions, which oneDNN does twice as fast as the products of matrices they are: the one
-    is the gradient of its weights, of the features by themselves, the other its output.
-    """
+    """`F Fᵀ` in float32 of `(B, C, H, W)` features; of bfloat16's, exact but for float32's rounding of the sums."""
 
     @staticmethod
     def forward(ctx: Any, features: Tensor) -> Tensor:
         ctx.save_for_backward(features)
-        batch, channels = features.shape[:2]
-        if features.dtype == torch.bfloat16:
-            total = torch.zeros((batch, channels, channels), device=features.device)
-            for block in torch.split(_places(features), BLOCK_PLACES, dim=1):
-                wide = block.float()
-                total.baddbmm_(wide.transpose(1, 2), wide)
-            return total
-        if _convolves(features):
-            weights = features.new_empty((channels, channels, 1, 1))
-            pulled = _PULLED(features, features, weights, None, *_ONE_BY_ONE, (False, True, False))
-            product: Tensor = pulled[1].view(1, channels, channels)
-            return product
-        places = _places(features)
-        return places.transpose(1, 2) @ places
+        return _product(features)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> Tensor:
         features: Tensor = ctx.saved_tensors[0]
-        both = (gradients[0] + gradients[0].transpose(1, 2)).to(features.dtype)
-        if _convolves(features):
-            return torch.nn.functional.conv2d(features, both[0, :, :, None, None])
-        return (_places(features) @ both).transpose(1, 2).view_as(features)
+        return _pulled(features, gradients[0])
+
+
+class _PartsProduct(torch.autograd.Function):
+    """`_Product` of a part of the features, a few rows at a time."""
+
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, part: Part) -> Tensor:
+        ctx.save_for_backward(features)
+        ctx.part = part
+        return torch.stack([_product(block) for block in _blocks(features, part)]).sum(dim=0)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        features: Tensor = ctx.saved_tensors[0]
+        found = torch.zeros_like(features)
+        for block, target in zip(_blocks(features, ctx.part), _blocks(found, ctx.part), strict=True):
+            target.copy_(_pulled(block, gradients[0]))
+        return found, None
+
+
+def _blocks(features: Tensor, part: Part) -> tuple[Tensor, ...]:
+    rows, columns = part
+    own = features[..., rows, columns]
+    return torch.split(own, max(1, BLOCK_PLACES // own.shape[3]), dim=2)
+
+
+def _product(features: Tensor) -> Tensor:
+    """`F Fᵀ`.
+
+    On a CPU it is the gradient of a 1×1 convolution's weights, of the features by themselves: oneDNN makes that twice
+    as fast as the product of matrices it is.
+    """
+    batch, channels = features.shape[:2]
+    if features.dtype == torch.bfloat16:
+        total = torch.zeros((batch, channels, channels), device=features.device)
+        for block in torch.split(_places(features), BLOCK_PLACES, dim=1):
+            wide = block.float()
+            total.baddbmm_(wide.transpose(1, 2), wide)
+        return total
+    if _convolves(features):
+        weights = features.new_empty((channels, channels, 1, 1))
+        pulled = _PULLED(features, features, weights, None, *_ONE_BY_ONE, (False, True, False))
+        product: Tensor = pulled[1].view(1, channels, channels)
+        return product
+    places = _places(features)
+    return places.transpose(1, 2) @ places
+
+
+def _pulled(features: Tensor, gradient: Tensor) -> Tensor:
+    """Its gradient, `(D + Dᵀ) F`: one product for autograd's two, in the features' type as all their gradients are.
+
+    On a CPU it is the output of a 1×1 convolution.
+    """
+    both = (gradient + gradient.transpose(1, 2)).to(features.dtype)
+    if _convolves(features):
+        return torch.nn.functional.conv2d(features, both[0, :, :, None, None])
+    return (_places(features) @ both).transpose(1, 2).view_as(features)
 
 
 _PULLED = torch.ops.aten.convolution_backward

@@ -2,12 +2,13 @@
 
 By tiles it is the same gradient. A Gram matrix is a sum over places, so a first pass over the tiles adds up the whole
 picture's. How the style loss changes with each Gram matrix is then known, and a second pass takes from each tile what
-that, and the content loss, ask of its pixels. The network runs forward twice, and keeps one tile for the way back.
+that, and the content loss, ask of its pixels. The stages that see tiles run forward twice, and keep one tile for the
+way back; those behind them run as ever, on what the first pass gathered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -29,7 +30,7 @@ from worker.engine.losses import (
     tv_loss,
 )
 from worker.engine.memory import Memory
-from worker.engine.tiling import Tile, TiledPicture, summed
+from worker.engine.tiling import Parts, Tile, TiledPicture, Tiling
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ class Objective:
                 self._network,
                 framed_size(image_bchw, phase),
                 lambda: self._whole(image_bchw, phase),
-                lambda tile_px: self._in_tiles(image_bchw, phase, tile_px),
+                lambda tiling: self._in_tiles(image_bchw, phase, tiling),
             )
 
     def descend(self, image_bchw: Tensor, phase: Phase = (0, 0)) -> Tensor:
@@ -89,7 +90,7 @@ class Objective:
             self._network,
             framed_size(image_bchw, phase),
             whole,
-            lambda tile_px: self._descend_in_tiles(image_bchw, phase, tile_px),
+            lambda tiling: self._descend_in_tiles(image_bchw, phase, tiling),
         )
 
     def _whole(self, image_bchw: Tensor, phase: Phase) -> Tensor:
@@ -97,27 +98,36 @@ class Objective:
         content = content_loss(features[self._network.content_tap], self._content_features_at(phase))
         return self._weighted(image_bchw, content, style_grams(self._network, features))
 
-    def _in_tiles(self, image_bchw: Tensor, phase: Phase, tile_px: int) -> Tensor:
+    def _in_tiles(self, image_bchw: Tensor, phase: Phase, tiling: Tiling) -> Tensor:
         """`_whole` without its gradient."""
-        picture = TiledPicture(self._network, framed(image_bchw, phase), tile_px)
-        content, *grams = _totals(picture, self._content_features_at(phase, tile_px))
-        return self._weighted(image_bchw, content, grams)
+        target = self._content_features_at(phase, tiling)
+        picture = TiledPicture(self._network, framed(image_bchw, phase), tiling)
+        totals, waist = _gathered(picture, target)
+        return self._weighted_by_name(image_bchw, totals | _behind(picture, waist, target))
 
-    def _descend_in_tiles(self, image_bchw: Tensor, phase: Phase, tile_px: int) -> Tensor:
-        seen, target = framed(image_bchw, phase), self._content_features_at(phase, tile_px)
-        picture = TiledPicture(self._network, seen.detach(), tile_px)
+    def _descend_in_tiles(self, image_bchw: Tensor, phase: Phase, tiling: Tiling) -> Tensor:
+        seen, target = framed(image_bchw, phase), self._content_features_at(phase, tiling)
+        picture = TiledPicture(self._network, seen.detach(), tiling)
         with torch.no_grad():
-            totals = [total.requires_grad_() for total in _totals(picture, target)]
-        terms = self._weighted(image_bchw, totals[0], totals[1:])
-        *pulls, smooth = torch.autograd.grad(terms[-1], [*totals, image_bchw])
+            totals, waist = _gathered(picture, target)
+        leaves = [each.requires_grad_() for each in (*totals.values(), waist)]
+        terms = self._weighted_by_name(image_bchw, totals | _behind(picture, waist, target))
+        *pulls, smooth = torch.autograd.grad(terms[-1], [*leaves, image_bchw], materialize_grads=True)
+        picture.hand_back()
+        pull_of_waist = pulls.pop()
         gradient = torch.zeros_like(seen)
         for tile in picture.tiles:
             pixels = tile.seen(picture.pixels).clone().requires_grad_()
-            parts = _parts(picture, tile, pixels, target)
-            asked = [(pull * part).sum() for pull, part in zip(pulls, parts, strict=True)]
-            tile.seen(gradient).add_(torch.autograd.grad(torch.stack(asked).sum(), pixels)[0])
+            features = picture.features(pixels)
+            parts = _parts(picture, tile, features, target)
+            asked = [*parts.values(), picture.own(tile, picture.waist, features)]
+            by = [*pulls, picture.among(tile, picture.waist, pull_of_waist)]
+            tile.seen(gradient).add_(torch.autograd.grad(asked, pixels, by)[0])
         image_bchw.grad = torch.autograd.grad(seen, image_bchw, gradient)[0] + smooth
         return terms.detach()
+
+    def _weighted_by_name(self, image_bchw: Tensor, found: Parts) -> Tensor:
+        return self._weighted(image_bchw, found[CONTENT], [found[tap] for tap in self._network.style_taps])
 
     def _weighted(self, image_bchw: Tensor, content: Tensor, grams: Sequence[Tensor]) -> Tensor:
         params = self._params
@@ -129,27 +139,39 @@ class Objective:
             temporal = params.temporal_weight * temporal_loss(image_bchw, self._pull.image, self._pull.mask)
         return torch.stack([content, style, smooth, temporal, content + style + smooth + temporal])
 
-    def _content_features_at(self, phase: Phase, tile_px: int | None = None) -> Tensor:
+    def _content_features_at(self, phase: Phase, tiling: Tiling | None = None) -> Tensor:
         if phase not in self._content_features:
             with torch.no_grad():
                 seen, tap = framed(self._content, phase), self._network.content_tap
                 features = (
                     self._network(seen, until=tap)[tap]
-                    if tile_px is None
-                    else TiledPicture(self._network, seen, tile_px).feature(tap)
+                    if tiling is None
+                    else TiledPicture(self._network, seen, tiling).feature(tap)
                 )
             self._content_features[phase] = features
         return self._content_features[phase]
 
 
-def _totals(picture: TiledPicture, target: Tensor) -> list[Tensor]:
-    """The content loss and the Gram matrices of a picture."""
-    return summed(_parts(picture, tile, tile.seen(picture.pixels), target) for tile in picture.tiles)
+CONTENT = "content"
+"""The content loss, among Gram matrices by tap."""
 
 
-def _parts(picture: TiledPicture, tile: Tile, pixels_bchw: Tensor, target: Tensor) -> list[Tensor]:
-    """What a tile adds to them; `pixels_bchw`: the tile with its halo."""
-    tap, features = picture.network.content_tap, picture.own_features(tile, pixels_bchw)
-    wanted = picture.own(tile, tap, target)
-    content = content_loss(features[tap], wanted) * (energy(wanted) / energy(target))
-    return [content, *picture.gram_parts(features)]
+def _gathered(picture: TiledPicture, target: Tensor) -> tuple[Parts, Tensor]:
+    """The content loss and the Gram matrices of a picture's head, as far as they are its; and the waist."""
+    return picture.gathered(picture.waist, lambda tile, features: _parts(picture, tile, features, target))
+
+
+def _parts(picture: TiledPicture, tile: Tile, features: Mapping[str, Tensor], target: Tensor) -> Parts:
+    """What a tile adds to them."""
+    tap, parts = picture.network.content_tap, picture.gram_parts(tile, features)
+    if tap in features:
+        own, wanted = picture.own(tile, tap, features), picture.among(tile, tap, target)
+        parts[CONTENT] = content_loss(own, wanted) * (energy(wanted) / energy(target))
+    return parts
+
+
+def _behind(picture: TiledPicture, waist_bchw: Tensor, target: Tensor) -> Parts:
+    """Those of its tail."""
+    tap, features = picture.network.content_tap, picture.behind(waist_bchw)
+    found = picture.gram_matrices(features)
+    return found | {CONTENT: content_loss(features[tap], target)} if tap in features else found

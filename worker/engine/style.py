@@ -75,7 +75,7 @@ class StyleTargets:
             network,
             (seen.shape[-2], seen.shape[-1]),
             lambda: style_grams(network, network(seen)),
-            lambda tile_px: TiledPicture(network, seen, tile_px).grams(),
+            lambda tiling: TiledPicture(network, seen, tiling).grams(),
         )
 
 

@@ -70,11 +70,26 @@ class Network(nn.Module):
 
     def walked(self, image_bchw: Tensor, until: str | None = None) -> dict[str, Tensor]:
         """`forward`, never compiled: its tensors and operations can be counted."""
-        x = ((image_bchw - self.mean) / self.std).to(self.dtype).contiguous(memory_format=torch.channels_last)
+        return self._walked(self._normalised(image_bchw), slice(None), until)
+
+    def head(self, image_bchw: Tensor, stages: int) -> dict[str, Tensor]:
+        """Features of the taps among the first `stages`, and of the last of these stages, by name."""
+        if stages == len(self.names):
+            return self.forward(image_bchw)
+        return self._walked(self._normalised(image_bchw), slice(stages), kept=self.names[stages - 1])
+
+    def tail(self, x: Tensor, stages: int, until: str | None = None) -> dict[str, Tensor]:
+        """Features of the taps behind the first `stages`, from what the last of these made; `until` as in `forward`."""
+        return self._walked(x, slice(stages, None), until)
+
+    def _normalised(self, image_bchw: Tensor) -> Tensor:
+        return ((image_bchw - self.mean) / self.std).to(self.dtype).contiguous(memory_format=torch.channels_last)
+
+    def _walked(self, x: Tensor, part: slice, until: str | None = None, kept: str | None = None) -> dict[str, Tensor]:
         features: dict[str, Tensor] = {}
-        for name, stage in zip(self.names, self.stages, strict=True):
+        for name, stage in zip(self.names[part], list(self.stages)[part], strict=True):
             x = stage(x)
-            if name in self._taps:
+            if name in self._taps or name == kept:
                 features[name] = x
             if name == until:
                 break

@@ -18,6 +18,8 @@ from torch.nn.functional import pad, relu
 
 BLOCK_NUMBERS = 80_000
 """So many numbers of a layer's wider side are transformed at a time: what is on its way stays in a CPU's cache."""
+OUTPUTS_AT_ONCE = 16
+"""A layer's kernels are transformed for so many of its outputs at a time: in float64, and copied, they are large."""
 OUT, TILE, PLACES = 4, 6, 36
 
 _INPUT = (
@@ -96,9 +98,13 @@ class ConvReLU(nn.Module):
 
 def transformed(weight: Tensor) -> Tensor:
     """`(36, C, C')`: kernels `(C', C, 3, 3)` in Winograd's domain."""
+    outputs, inputs = weight.shape[:2]
     kernel = torch.tensor(_KERNEL, dtype=torch.float64)
-    found = torch.einsum("ai,oxij,bj->abxo", kernel, weight.double(), kernel)
-    return found.reshape(PLACES, weight.shape[1], weight.shape[0]).float().contiguous()
+    found = weight.new_empty((PLACES, inputs, outputs))
+    for first in range(0, outputs, OUTPUTS_AT_ONCE):
+        some = slice(first, first + OUTPUTS_AT_ONCE)
+        found[..., some] = torch.einsum("ai,oxij,bj->abxo", kernel, weight[some].double(), kernel).flatten(0, 1).float()
+    return found
 
 
 class _WinogradReLU(torch.autograd.Function):
@@ -127,19 +133,22 @@ def convolved(x: Tensor, kernels: Tensor, bias: Tensor | None = None, *, rectifi
     places_hwc = x[0].permute(1, 2, 0)
     for row in range(0, down, rows_at_once):
         rows = min(rows_at_once, down - row)
-        tiles = _tiles(places_hwc, row, rows, across)
-        product = torch.bmm((_INPUT_2D @ tiles).view(PLACES, rows * across, channels), kernels)
-        block = (_OUTPUT_2D @ product.view(PLACES, -1)).view(OUT, OUT, rows, across, outputs).permute(2, 0, 3, 1, 4)
         target = found[row : row + rows]
-        if bias is None:
-            target.copy_(block)
-        else:
-            torch.add(block, bias, out=target)
+        target.copy_(_block(_tiles(places_hwc, row, rows, across), kernels, rows))
+        if bias is not None:
+            target.add_(bias)
         if rectified:
             target.clamp_(min=0)
     # A picture's stride must be that of channels_last, or layers after this one take it for another order, and copy it.
     whole = found.view(1, OUT * down, OUT * across, outputs).permute(0, 3, 1, 2)
     return whole[..., :height, :width].contiguous(memory_format=torch.channels_last)
+
+
+def _block(tiles: Tensor, kernels: Tensor, rows: int) -> Tensor:
+    """`(rows, OUT, across, OUT, C')`: rows of tiles convolved; what is made on the way is gone with it."""
+    _, channels, outputs = kernels.shape
+    product = torch.bmm((_INPUT_2D @ tiles).view(PLACES, -1, channels), kernels)
+    return (_OUTPUT_2D @ product.view(PLACES, -1)).view(OUT, OUT, rows, -1, outputs).permute(2, 0, 3, 1, 4)
 
 
 def _tiles(places_hwc: Tensor, row: int, rows: int, across: int) -> Tensor:
