@@ -14,8 +14,9 @@ import torch
 from torch import Tensor
 
 from bench.step import vgg19_state
-from farm.contract.params import Params
-from worker.engine import Frame, Network, Painter
+from farm.contract.params import Backbone, Params
+from farm.contract.spec import WEIGHTS_SHA256
+from worker.engine import Frame, Network, Painter, backbones
 from worker.engine.backbones.vgg19 import vgg19
 from worker.engine.losses import Phase, framed, style_grams
 from worker.engine.memory import Memory, always_bytes, head_bytes_px, planned_bytes, smallest, tail_bytes_px
@@ -69,7 +70,8 @@ def test_every_backbone_can_be_cut_in_as_many_ways(backbone: Network) -> None:
 
 
 @pytest.mark.parametrize(
-    ("phase", "channels", "cut"), [((0, 0), 3, 2), ((0, 1), 1, 4), *(((1, 1), 3, cut) for cut in CUTS)]
+    ("phase", "channels", "cut"),
+    [((0, 0), 3, 2), ((0, 1), 1, 4), ((1, 1), 3, 0), ((1, 1), 3, 1), ((1, 1), 3, 3)],
 )
 def test_the_gradient_in_tiles_is_that_of_the_whole(backbone: Network, phase: Phase, channels: int, cut: int) -> None:
     image = picture(SIZE_HW, 3, channels).requires_grad_()
@@ -84,7 +86,8 @@ def test_the_gradient_in_tiles_is_that_of_the_whole(backbone: Network, phase: Ph
 
 
 def test_a_network_in_bfloat16_can_be_cut_too() -> None:
-    lowered = vgg19(vgg19_state()).lowered()
+    lite0 = Backbone.EFFICIENTNET_LITE0
+    lowered = backbones.load(lite0, WEIGHTS_SHA256[lite0], "cpu").lowered()
     image = picture(SIZE_HW, 3).requires_grad_()
     terms = objective(lowered, None).descend(image)
     gradient = image.grad
