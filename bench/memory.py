@@ -84,7 +84,8 @@ def page(found: Sequence[Sequence[Row]], head: str) -> str:
         *verdict_table(bars(found)), "", *table(header, lines), "",
         "Tiles: their longest side, and the last stage of the network that sees them; those behind it see the whole.",
         "Planned: what `worker/engine/memory.py` counts on for that; a limit that the smallest can't keep is",
-        "exceeded, with a warning. Peak: what the process held at its most over what it held before the step.",
+        "exceeded, with a warning. Peak: what the process held at its most over what it held with the network loaded:",
+        "what is made once, targets and transformed kernels, is in it. A step's time is that of a second, without it.",
         "Difference: the largest of any pixel's gradient, over the largest gradient of the whole.", "",
     ])  # fmt: skip
 

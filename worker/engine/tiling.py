@@ -131,7 +131,7 @@ class TiledPicture:
         for tap in self.network.style_taps:
             if tap in features:
                 part = tile.own(features[tap], self.reach.strides[tap])
-                found[tap] = gram_of_part(features[tap], part) * (places_of(part) / self._places(tap))
+                found[tap] = gram_of_part(features[tap], part) * (places_of(part) / math.prod(self._size_hw(tap)))
         return found
 
     def gathered(self, name: str, parts: Callable[[Tile, dict[str, Tensor]], Parts]) -> tuple[Parts, Tensor]:
@@ -175,11 +175,13 @@ class TiledPicture:
             hand_back()
 
     def _empty(self, name: str, like: Tensor) -> Tensor:
-        shape = (1, like.shape[1], *(_count(self.network, name, side) for side in self.pixels.shape[-2:]))
+        shape = (1, like.shape[1], *self._size_hw(name))
         return torch.empty(shape, dtype=like.dtype, device=like.device, memory_format=torch.channels_last)
 
-    def _places(self, tap: str) -> int:
-        return math.prod(_count(self.network, tap, side) for side in self.pixels.shape[-2:])
+    def _size_hw(self, name: str) -> SizeHW:
+        """Of a feature of the whole picture."""
+        height, width = (_count(self.network, name, side) for side in self.pixels.shape[-2:])
+        return height, width
 
 
 @lru_cache(maxsize=64)

@@ -75,7 +75,7 @@ class Network(nn.Module):
     def head(self, image_bchw: Tensor, stages: int) -> dict[str, Tensor]:
         """Features of the taps among the first `stages`, and of the last of these stages, by name."""
         if stages == len(self.names):
-            return self.forward(image_bchw)
+            return self.forward(image_bchw)  # in the kernels of `compiled`, where there are any
         return self._walked(self._normalised(image_bchw), slice(stages), kept=self.names[stages - 1])
 
     def tail(self, x: Tensor, stages: int, until: str | None = None) -> dict[str, Tensor]:

@@ -226,7 +226,7 @@ def test_where_memory_runs_out_the_frame_is_painted_on_in_smaller_tiles(
     with caplog.at_level(logging.WARNING):
         tiled = Painter(scarce, params, style, size_hw=size_hw, device="cpu").paint_still(content)  # type: ignore[arg-type]
     assert np.abs(whole.frame.astype(int) - tiled.frame).max() <= 1
-    assert scarce.held
+    assert 0 < max(scarce.held) <= scarce.most_bytes
     assert "in tiles of" in caplog.text
 
 
@@ -305,5 +305,5 @@ def test_a_limit_of_memory_is_kept() -> None:
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is limited and measured as Linux does")
 def test_a_machine_without_memory_for_the_whole_paints_in_tiles() -> None:
-    _, said = peak_bytes(0, 340 << 20)
+    _, said = peak_bytes(0, 300 << 20)
     assert "in tiles of" in said
